@@ -1,0 +1,96 @@
+package audit
+
+import "strings"
+
+// A Type is the kind of an event: a name of the OWASP Logging Vocabulary, or
+// one made in its manner.
+type Type string
+
+// The event types that Merlon writes. The first word names the area.
+const (
+	AuthnLoginSuccess          Type = "authn_login_success"
+	AuthnLoginSuccessAfterFail Type = "authn_login_successafterfail"
+	AuthnLoginFail             Type = "authn_login_fail"
+	AuthnLoginFailMax          Type = "authn_login_fail_max"
+	AuthnPasswordChange        Type = "authn_password_change"
+	AuthnPasswordChangeFail    Type = "authn_password_change_fail"
+
+	AuthzFail  Type = "authz_fail"
+	AuthzAdmin Type = "authz_admin"
+
+	ExcessRateLimitExceeded Type = "excess_rate_limit_exceeded"
+
+	InputValidationFail Type = "input_validation_fail"
+	SuspiciousContent   Type = "suspicious_content"
+
+	MaliciousSQLi            Type = "malicious_sqli"
+	MaliciousCORS            Type = "malicious_cors"
+	MaliciousCSRF            Type = "malicious_csrf"
+	MaliciousExtraneous      Type = "malicious_extraneous"
+	MaliciousDirectReference Type = "malicious_direct_reference"
+
+	SessionCreated        Type = "session_created"
+	SessionExpired        Type = "session_expired"
+	SessionLogout         Type = "session_logout"
+	SessionRevoked        Type = "session_revoked"
+	SessionUseAfterExpire Type = "session_use_after_expire"
+
+	APIKeyCreated   Type = "apikey_created"
+	APIKeyUsedFirst Type = "apikey_used_first"
+	APIKeyUpdated   Type = "apikey_updated"
+	APIKeyRotated   Type = "apikey_rotated"
+	APIKeyRevoked   Type = "apikey_revoked"
+	APIKeyRejected  Type = "apikey_rejected"
+
+	PrivilegePermissionsChanged Type = "privilege_permissions_changed"
+	SensitiveRead               Type = "sensitive_read"
+	SensitiveUpdate             Type = "sensitive_update"
+
+	UserCreated Type = "user_created"
+	UserUpdated Type = "user_updated"
+
+	SysStartup   Type = "sys_startup"
+	SysShutdown  Type = "sys_shutdown"
+	SysCrash     Type = "sys_crash"
+	SysDegraded  Type = "sys_degraded"
+	SysRecovered Type = "sys_recovered"
+)
+
+// Category returns the category of t, which follows from its first word, but
+// for input_validation_fail, malicious_* and suspicious_*, which are one category.
+func (t Type) Category() Category {
+	word, _, _ := strings.Cut(string(t), "_")
+	switch word {
+	case "authn":
+		return Authentication
+	case "authz", "privilege":
+		return Authorization
+	case "excess":
+		return RateLimit
+	case "malicious", "suspicious", "input":
+		return SuspiciousActivity
+	case "session":
+		return Session
+	case "apikey":
+		return APIKey
+	case "user", "sensitive":
+		return Account
+	}
+	return System
+}
+
+// Severity returns how much an event of type t matters unless its maker knows better.
+func (t Type) Severity() Severity {
+	switch t {
+	case SysCrash:
+		return Critical
+	case MaliciousSQLi, MaliciousCSRF, SysDegraded, PrivilegePermissionsChanged:
+		return High
+	case AuthnLoginFailMax, ExcessRateLimitExceeded, MaliciousCORS, MaliciousExtraneous,
+		MaliciousDirectReference, SuspiciousContent, APIKeyRejected, SessionUseAfterExpire:
+		return Medium
+	case AuthnLoginFail, AuthnPasswordChangeFail, AuthzFail, InputValidationFail:
+		return Low
+	}
+	return Info
+}
