@@ -1,0 +1,115 @@
+package authn
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/merlonhq/merlon/audit"
+	"github.com/merlonhq/merlon/exchange"
+	"github.com/merlonhq/merlon/identity"
+	"github.com/merlonhq/merlon/problem"
+)
+
+// Config says which kinds of credential are accepted. The zero Config accepts
+// none: every credential is refused.
+type Config struct {
+	// Sessions verifies the value of the session cookie. Nil accepts none.
+	Sessions Verifier
+	// Keys verifies API keys. Nil accepts none.
+	Keys Verifier
+	// Tokens verifies bearer tokens other than API keys. Nil accepts none.
+	Tokens Verifier
+}
+
+// An Authenticator is the stage that finds the caller.
+type Authenticator struct {
+	sessions, keys, tokens Verifier
+}
+
+// New compiles cfg. It cannot fail today; it returns an error as all stages do.
+func New(cfg Config) (*Authenticator, error) {
+	return &Authenticator{sessions: cfg.Sessions, keys: cfg.Keys, tokens: cfg.Tokens}, nil
+}
+
+// Name returns "authn".
+func (a *Authenticator) Name() string { return "authn" }
+
+// Handler returns a handler that authenticates callers and then calls next.
+func (a *Authenticator) Handler(next http.Handler) http.Handler { return exchange.Handler(a, next) }
+
+// Decide finds the caller of x and writes x.Principal.
+func (a *Authenticator) Decide(x *exchange.Exchange) exchange.Outcome {
+	if r := x.Route(); r != nil && r.Probe {
+		return exchange.Continue()
+	}
+	if x.Request.URL.RawQuery != "" && keyInQuery(x.Request.URL.RawQuery) {
+		return exchange.Refuse(
+			problem.New(problem.MalformedRequest, "A credential in the query string is not accepted: URLs are logged and shared. Send it in the X-API-Key header, and replace it."),
+			audit.APIKeyRejected, slog.String("reason", "in_query"))
+	}
+	switch x.Credential {
+	case identity.None:
+		return exchange.Continue()
+	case identity.Session:
+		return a.verify(x, a.sessions, identity.SessionToken(x.Request.Header))
+	case identity.APIKey:
+		return a.verify(x, a.keys, identity.KeyText(x.Request.Header))
+	case identity.Token:
+		return a.verify(x, a.tokens, identity.BearerToken(x.Request.Header))
+	}
+	return exchange.Refuse(
+		problem.New(problem.AmbiguousCredentials, "The request carries more than one credential. Send exactly one: a session cookie, a bearer token or an API key."),
+		audit.AuthzFail, slog.String("reason", "ambiguous_credentials"))
+}
+
+func (a *Authenticator) verify(x *exchange.Exchange, v Verifier, secret string) exchange.Outcome {
+	var err error = &Rejection{Reason: "kind_not_accepted", Type: audit.AuthzFail}
+	var p identity.Principal
+	if v != nil {
+		if err = x.Err(); err == nil {
+			p, err = v.Verify(x, secret, x.Client, x.Now)
+		}
+	}
+	if err == nil {
+		x.Principal = p
+		return exchange.Continue()
+	}
+	rejection := (*Rejection)(nil)
+	if !errors.As(err, &rejection) {
+		return exchange.Refuse(problem.Unavailable(err), audit.SysDegraded, slog.String("reason", "credential_store"))
+	}
+	if r := x.Route(); x.Credential == identity.Session && r != nil && r.Open() {
+		return exchange.Continue() // a session that is over is nobody, and nobody may call this route
+	}
+	p401 := problem.New(problem.Unauthenticated, "The credential is not valid, or not any more.")
+	if x.Credential != identity.Session {
+		p401.Challenge = `Bearer realm="merlon", error="invalid_token"` // RFC 6750 section 3.1
+	}
+	detail := append([]slog.Attr{
+		slog.String("credential", x.Credential.String()),
+		slog.String("reason", rejection.Reason),
+	}, rejection.Detail...)
+	return exchange.Refuse(p401, rejection.Type, detail...)
+}
+
+// keyInQuery reports whether a raw query holds an API key or a parameter that is
+// only ever used for credentials. It works on the raw text: a key is never
+// percent-encoded by a client that means it, and names are compared unescaped
+// because they are plain ASCII.
+func keyInQuery(raw string) bool {
+	for raw != "" {
+		var pair string
+		pair, raw, _ = strings.Cut(raw, "&")
+		name, value, _ := strings.Cut(pair, "=")
+		switch strings.ToLower(name) {
+		case "access_token", "api_key", "apikey", "api-key", "x-api-key":
+			return true
+		}
+		if strings.HasPrefix(value, identity.KeyPrefix) {
+			return true
+		}
+	}
+	return false
+}
