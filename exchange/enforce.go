@@ -67,12 +67,12 @@ var requestIDs = base32.StdEncoding.WithPadding(base32.NoPadding)
 // open makes the exchange of a request.
 func (c *Chain) open(w http.ResponseWriter, r *http.Request) *Exchange {
 	x := &Exchange{
-		Context:  r.Context(),
-		Now:      time.Now(),
-		Secure:   r.TLS != nil,
-		Host:     r.Host,
-		recorder: c.recorder,
-		header:   w.Header(),
+		Context: r.Context(),
+		Now:     time.Now(),
+		Secure:  r.TLS != nil,
+		Host:    r.Host,
+		chain:   c,
+		header:  w.Header(),
 	}
 	var random [16]byte
 	_, _ = rand.Read(random[:]) // never fails, see crypto/rand

@@ -18,6 +18,7 @@ import (
 
 	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/identity"
+	"github.com/merlonhq/merlon/problem"
 	"github.com/merlonhq/merlon/route"
 )
 
@@ -70,7 +71,7 @@ type Exchange struct {
 	// empty, and it is not recorded, unless something remarkable happened.
 	Event audit.Event
 
-	recorder audit.Recorder
+	chain *Chain // the chain that opened the exchange
 	// settlements run when the answer's status is known.
 	settlements []Settlement
 
@@ -152,18 +153,22 @@ func (x *Exchange) Settle(s Settlement) { x.settlements = append(x.settlements, 
 // Record records a further fact of this request: e with the request's id,
 // client, caller and route filled in where they are empty. It does not block.
 func (x *Exchange) Record(e audit.Event) {
-	if x.recorder != nil {
-		x.recorder.Record(x.describe(e))
-	}
+	x.chain.recorder.Record(x.describe(e))
 }
 
 // Commit records like [Exchange.Record] and returns when the event would survive
 // a crash, or with the reason why it would not.
 func (x *Exchange) Commit(e audit.Event) error {
-	if x.recorder == nil {
-		return nil
+	return x.chain.recorder.Commit(x, x.describe(e))
+}
+
+// Fail answers with a problem that a handler found. It is to handlers what a
+// refusal is to stages: the one way to answer with an error.
+func (x *Exchange) Fail(w http.ResponseWriter, p *problem.Problem) {
+	if p.Status() >= 500 {
+		x.chain.errorLog.Error("request failed", "request_id", x.ID, "route", x.Pattern(), "error", p.Error())
 	}
-	return x.recorder.Commit(x, x.describe(e))
+	p.Write(w, x.Request, x.ID)
 }
 
 // Note adds a detail to the event under construction.
