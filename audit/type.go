@@ -12,6 +12,7 @@ const (
 	AuthnLoginSuccessAfterFail Type = "authn_login_successafterfail"
 	AuthnLoginFail             Type = "authn_login_fail"
 	AuthnLoginFailMax          Type = "authn_login_fail_max"
+	AuthnCredentialInClear     Type = "authn_credential_in_clear"
 	AuthnPasswordChange        Type = "authn_password_change"
 	AuthnPasswordChangeFail    Type = "authn_password_change_fail"
 
@@ -84,7 +85,7 @@ func (t Type) Severity() Severity {
 	switch t {
 	case SysCrash:
 		return Critical
-	case MaliciousSQLi, MaliciousCSRF, SysDegraded, PrivilegePermissionsChanged:
+	case AuthnCredentialInClear, MaliciousSQLi, MaliciousCSRF, SysDegraded, PrivilegePermissionsChanged:
 		return High
 	case AuthnLoginFailMax, ExcessRateLimitExceeded, MaliciousCORS, MaliciousExtraneous,
 		MaliciousDirectReference, SuspiciousContent, APIKeyRejected, SessionUseAfterExpire:

@@ -55,7 +55,7 @@ func (c *Chain) refuse(x *Exchange, o Outcome, by Stage) {
 	if o.Type == "" {
 		return
 	}
-	x.Event.Type = o.Type
+	x.Event.Type, x.Event.Severity = o.Type, o.Severity
 	x.Event.Outcome = audit.Refused
 	x.Note(slog.String("control", by.Name()), slog.String("code", string(o.Problem.Code)), slog.Int("status", status))
 	x.Note(o.Detail...)

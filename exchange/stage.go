@@ -36,6 +36,8 @@ type Outcome struct {
 	// Type is the type of the event that a refusal is recorded as. An empty type
 	// is a refusal not worth an event, such as a path that does not exist.
 	Type audit.Type
+	// Severity is that of the event; empty means the one of its type.
+	Severity audit.Severity
 	// Detail adds to the event.
 	Detail []slog.Attr
 }
@@ -49,6 +51,12 @@ func Answer(status int) Outcome { return Outcome{Status: status} }
 // Refuse ends the exchange with a problem, recorded as an event of type t.
 func Refuse(p *problem.Problem, t audit.Type, detail ...slog.Attr) Outcome {
 	return Outcome{Problem: p, Type: t, Detail: detail}
+}
+
+// WithSeverity returns o with another severity than that of its type.
+func (o Outcome) WithSeverity(s audit.Severity) Outcome {
+	o.Severity = s
+	return o
 }
 
 // Continues reports whether o lets the exchange go on.
