@@ -1,0 +1,211 @@
+package cors
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/merlonhq/merlon/internal/origin"
+)
+
+// Config says which pages may do what. The zero Config trusts no origin.
+type Config struct {
+	// Origins are the origins whose pages may read answers: exact ones such as
+	// "https://app.example.com" or "https://app.example.com:8443", and
+	// "https://*.example.com" for every host below example.com. Default: none.
+	Origins []string
+	// OriginSet is a list that is compiled already, which stages share; it
+	// replaces Origins. Default: nil.
+	OriginSet *origin.Set
+	// Development also accepts http:// origins of loopback hosts in Origins.
+	// Default: false, https:// only.
+	Development bool
+
+	// Credentials lets pages send and receive cookies and client certificates.
+	// Default: false.
+	Credentials bool
+	// Methods are the methods that pages may use, in upper case. GET includes
+	// HEAD. Nil means GET, POST, PUT, PATCH and DELETE; an empty list means none,
+	// which leaves what a form could do.
+	Methods []string
+	// RequestHeaders are the request headers that pages may set, in any case and
+	// at most 128 bytes each. Nil means Authorization, Content-Type, X-API-Key,
+	// X-CSRF-Token and X-Requested-With; an empty list means none.
+	RequestHeaders []string
+	// ExposedHeaders are the answer's headers that pages may read, beside those
+	// that they always may. Nil means RateLimit, RateLimit-Policy, Retry-After,
+	// X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset and
+	// X-Request-Id; an empty list means none.
+	ExposedHeaders []string
+	// MaxAge is how long browsers may remember a preflight's answer: whole
+	// seconds up to 24 h. 0 means 24 h; a negative value means not at all.
+	MaxAge time.Duration
+
+	// Debug makes refused preflights say why, and what would pass, to everybody
+	// who asks. Default: false, they reveal nothing.
+	Debug bool
+
+	// InsecureAnyOrigin, when not empty, is the reason why pages of every origin
+	// may read answers; Origins must be empty and Credentials false.
+	InsecureAnyOrigin string
+	// InsecurePrivateNetwork, when not empty, is the reason why pages of public
+	// sites may reach this service in a private network (WICG Private Network
+	// Access, section 3). Without it their preflights are refused.
+	InsecurePrivateNetwork string
+}
+
+const (
+	maxAge        = 24 * time.Hour // no browser remembers for longer
+	maxHeaderName = 128            // bytes of a name in RequestHeaders
+)
+
+func (cfg Config) withDefaults() Config {
+	if cfg.Methods == nil {
+		cfg.Methods = []string{"GET", "POST", "PUT", "PATCH", "DELETE"}
+	}
+	if cfg.RequestHeaders == nil {
+		cfg.RequestHeaders = []string{"Authorization", "Content-Type", "X-API-Key", "X-CSRF-Token", "X-Requested-With"}
+	}
+	if cfg.ExposedHeaders == nil {
+		cfg.ExposedHeaders = []string{"RateLimit", "RateLimit-Policy", "Retry-After", "X-RateLimit-Limit",
+			"X-RateLimit-Remaining", "X-RateLimit-Reset", "X-Request-Id"}
+	}
+	if cfg.MaxAge == 0 {
+		cfg.MaxAge = maxAge
+	}
+	return cfg
+}
+
+// check returns all that is wrong with cfg but for the origins.
+func (cfg Config) check() []error {
+	var errs []error
+	report := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+
+	if cfg.OriginSet != nil && len(cfg.Origins) > 0 {
+		report("cors: both Origins and OriginSet; give one of them")
+	}
+	if cfg.InsecureAnyOrigin != "" {
+		if cfg.Credentials {
+			report("cors: any origin with credentials would open every account to every page; list the origins or leave Credentials out")
+		}
+		if cfg.OriginSet != nil || len(cfg.Origins) > 0 {
+			report("cors: any origin and a list of origins; give one of them")
+		}
+	}
+	if cfg.MaxAge > maxAge || cfg.MaxAge > 0 && cfg.MaxAge%time.Second != 0 {
+		report("cors: max age %s: want whole seconds, at most %s", cfg.MaxAge, maxAge)
+	}
+	seen := map[string]bool{}
+	for _, m := range cfg.Methods {
+		if why := checkMethod(m); why != "" {
+			report("cors: method %q: %s", m, why)
+		} else if seen[m] {
+			report("cors: method %q: listed twice; remove one", m)
+		}
+		seen[m] = true
+	}
+	clear(seen)
+	for _, h := range cfg.RequestHeaders {
+		if why := checkRequestHeader(h); why != "" {
+			report("cors: request header %q: %s", h, why)
+		} else if seen[strings.ToLower(h)] {
+			report("cors: request header %q: listed twice; remove one", h)
+		}
+		seen[strings.ToLower(h)] = true
+	}
+	clear(seen)
+	for _, h := range cfg.ExposedHeaders {
+		if why := checkExposedHeader(h); why != "" {
+			report("cors: exposed header %q: %s", h, why)
+		} else if seen[strings.ToLower(h)] {
+			report("cors: exposed header %q: listed twice; remove one", h)
+		}
+		seen[strings.ToLower(h)] = true
+	}
+	return errs
+}
+
+// origins returns the compiled list, or what is wrong with it.
+func (cfg Config) origins() (*origin.Set, error) {
+	if cfg.OriginSet != nil {
+		return cfg.OriginSet, nil
+	}
+	set, err := origin.Compile(cfg.Origins, origin.Options{Development: cfg.Development})
+	if err != nil {
+		return nil, fmt.Errorf("cors: %w", err)
+	}
+	return set, nil
+}
+
+// New compiles cfg. All errors are reported at once.
+func New(cfg Config) (*Stage, error) {
+	cfg = cfg.withDefaults()
+	errs := cfg.check()
+	set, err := cfg.origins()
+	if err != nil {
+		errs = append(errs, err)
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	return compile(cfg, set), nil
+}
+
+func checkMethod(m string) (why string) {
+	switch {
+	case m == "*":
+		return "browsers take * for a method of that name when credentials are sent; list the methods"
+	case !isToken(m):
+		return "not a method (RFC 9110 section 9.1)"
+	case m != strings.ToUpper(m):
+		return "methods are compared with regard to case (RFC 9110 section 9.1); write " + strings.ToUpper(m)
+	case m == http.MethodConnect || m == http.MethodTrace || m == "TRACK":
+		return "browsers never send it (Fetch standard, \"forbidden method\"); remove it"
+	}
+	return ""
+}
+
+func checkRequestHeader(h string) (why string) {
+	lower := strings.ToLower(h)
+	switch {
+	case h == "*":
+		return "browsers take * for a header of that name when credentials are sent; list the headers"
+	case !isToken(h) || len(h) > maxHeaderName:
+		return fmt.Sprintf("not a header name of at most %d bytes (RFC 9110 section 5.1)", maxHeaderName)
+	case strings.HasPrefix(lower, "access-control-"):
+		return "belongs to the CORS protocol itself; remove it"
+	case strings.HasPrefix(lower, "sec-"), strings.HasPrefix(lower, "proxy-"), lower == "cookie", lower == "host",
+		lower == "origin", lower == "referer", lower == "content-length", lower == "connection":
+		return "browsers never let a page set it (Fetch standard, \"forbidden request-header\"); remove it"
+	}
+	return ""
+}
+
+func checkExposedHeader(h string) (why string) {
+	lower := strings.ToLower(h)
+	switch {
+	case h == "*":
+		return "browsers take * for a header of that name when credentials are sent; list the headers"
+	case !isToken(h):
+		return "not a header name (RFC 9110 section 5.1)"
+	case strings.HasPrefix(lower, "access-control-"):
+		return "belongs to the CORS protocol itself; remove it"
+	case lower == "set-cookie", lower == "set-cookie2":
+		return "browsers never let a page read it (Fetch standard, \"forbidden response-header name\"); remove it"
+	}
+	return ""
+}
+
+// isToken reports whether s is a token (RFC 9110 section 5.6.2).
+func isToken(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		alnum := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+		if !alnum && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
+			return false
+		}
+	}
+	return s != ""
+}

@@ -1,0 +1,116 @@
+package csrf
+
+import (
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/merlonhq/merlon/audit"
+	"github.com/merlonhq/merlon/exchange"
+	"github.com/merlonhq/merlon/identity"
+	"github.com/merlonhq/merlon/problem"
+)
+
+// maxLoggedOrigin bounds what an event keeps of a foreign origin, in bytes.
+const maxLoggedOrigin = 256
+
+// An OriginStage is the stage that [Protection.Origin] returns.
+type OriginStage struct{ p *Protection }
+
+// Origin returns the stage that refuses what browsers say came from elsewhere.
+// It belongs before authentication.
+func (p *Protection) Origin() *OriginStage { return &OriginStage{p} }
+
+// Name returns "csrf".
+func (s *OriginStage) Name() string { return "csrf" }
+
+// Handler returns a handler that refuses requests from elsewhere and calls next
+// for all others.
+func (s *OriginStage) Handler(next http.Handler) http.Handler { return exchange.Handler(s, next) }
+
+// Decide refuses x (403 cross-site-request) if its method is unsafe and the
+// browser says that a page of another origin sent it, which is not trusted.
+func (s *OriginStage) Decide(x *exchange.Exchange) exchange.Outcome {
+	if safe(x.Request.Method) {
+		return exchange.Continue()
+	}
+	x.AddHeader("Vary", "Sec-Fetch-Site, Origin")
+	h := x.Request.Header
+	if scriptedCredential(x.Credential, h) {
+		return exchange.Continue()
+	}
+	why := s.p.fault(h, x.Host, x.Secure)
+	if why == "" {
+		return exchange.Continue()
+	}
+	from := h.Get("Origin")
+	return exchange.Refuse(
+		problem.New(problem.CrossSiteRequest, "This request was made by a page of another site."), audit.MaliciousCSRF,
+		slog.String("reason", why), slog.String("origin", from[:min(len(from), maxLoggedOrigin)]))
+}
+
+// scriptedCredential reports whether the only credential is one that no browser
+// sends unless a script names it, which across origins takes a preflight.
+// Authorization alone does not say so: browsers answer the schemes Basic,
+// Digest and Negotiate by themselves, and https://user@host/ in a form sends
+// Basic (RFC 7617) to whoever it names.
+func scriptedCredential(kind identity.Kind, h http.Header) bool {
+	switch kind {
+	case identity.APIKey:
+		return true
+	case identity.Token:
+		_, bearer := identity.Bearer(h.Get("Authorization"))
+		return bearer
+	}
+	return false
+}
+
+// fault returns what shows that a request came from elsewhere, or "".
+func (p *Protection) fault(h http.Header, host string, secure bool) string {
+	sites, origins := h["Sec-Fetch-Site"], h["Origin"]
+	if len(sites) > 1 || len(origins) > 1 {
+		return "repeated headers" // which one counts would be a guess
+	}
+	var site, from string
+	if len(sites) > 0 {
+		site = sites[0]
+	}
+	if len(origins) > 0 {
+		from = origins[0]
+	}
+	switch site {
+	case "same-origin", "none":
+		// Not even an Origin that says otherwise counts: browsers send "null" for
+		// their own pages under Referrer-Policy: no-referrer, and no page can
+		// forge Sec-Fetch-Site (Fetch Metadata section 2).
+		return ""
+	case "":
+		// Without Origin too it is not a browser: they send it with every unsafe method.
+		if from == "" || ownOrigin(from, host, secure) || p.trusted.Has(from) {
+			return ""
+		}
+		return "origin"
+	}
+	// cross-site, same-site, and what may be invented yet. A neighbour on another
+	// subdomain is as foreign as any other origin.
+	if p.trusted.Has(from) {
+		return ""
+	}
+	return "fetch metadata"
+}
+
+// ownOrigin reports whether from is the origin of the host that was asked for.
+// It compares whole origins: what a browser sends has no user name, path or
+// query that a parser could look past. A page in clear text is a stranger to an
+// encrypted site, since anybody on the way can write it. The other way round is
+// let pass: a proxy that is not trusted may have taken off the encryption.
+func ownOrigin(from, host string, secure bool) bool {
+	if host == "" {
+		return false
+	}
+	rest, ok := strings.CutPrefix(from, "https://")
+	if !ok && !secure {
+		rest, ok = strings.CutPrefix(from, "http://")
+	}
+	return ok && rest == host
+}
