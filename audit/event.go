@@ -92,5 +92,8 @@ func (e Event) Complete() Event {
 	if e.Outcome == "" {
 		e.Outcome = Success
 	}
+	if e.Description == "" {
+		e.Description = e.Type.Description()
+	}
 	return e
 }

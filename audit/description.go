@@ -1,0 +1,83 @@
+package audit
+
+// Description returns what an event of type t tells, as one sentence for
+// people, or "" for a type that is not one of this package's.
+func (t Type) Description() string {
+	switch t {
+	case AuthnLoginSuccess:
+		return "A login succeeded."
+	case AuthnLoginSuccessAfterFail:
+		return "A login succeeded after failed ones."
+	case AuthnLoginFail:
+		return "A login failed."
+	case AuthnLoginFailMax:
+		return "A login was refused after too many failures."
+	case AuthnPasswordChange:
+		return "A password was changed."
+	case AuthnPasswordChangeFail:
+		return "A change of password failed."
+	case AuthzFail:
+		return "The caller may not do what it asked for."
+	case AuthzAdmin:
+		return "An administrator acted."
+	case ExcessRateLimitExceeded:
+		return "A rate limit was exceeded."
+	case InputValidationFail:
+		return "A request was not valid."
+	case SuspiciousContent:
+		return "Content looks like an attack and was removed or let pass as prose."
+	case MaliciousSQLi:
+		return "Content looks like SQL injection."
+	case MaliciousCORS:
+		return "An origin that is not allowed asked across origins."
+	case MaliciousCSRF:
+		return "A request looks forged across sites."
+	case MaliciousExtraneous:
+		return "A request holds what no honest client sends."
+	case MaliciousDirectReference:
+		return "The caller reached for an object of somebody else."
+	case SessionCreated:
+		return "A session was created."
+	case SessionExpired:
+		return "A session expired."
+	case SessionLogout:
+		return "A session ended by logout."
+	case SessionRevoked:
+		return "A session was revoked."
+	case SessionUseAfterExpire:
+		return "A session was used after its end."
+	case APIKeyCreated:
+		return "An API key was created."
+	case APIKeyUsedFirst:
+		return "An API key was used for the first time."
+	case APIKeyUpdated:
+		return "An API key was changed."
+	case APIKeyRotated:
+		return "An API key was replaced by a new one."
+	case APIKeyRevoked:
+		return "An API key was revoked."
+	case APIKeyRejected:
+		return "An API key was rejected."
+	case PrivilegePermissionsChanged:
+		return "The permissions of an account changed."
+	case SensitiveRead:
+		return "Sensitive data was read."
+	case SensitiveUpdate:
+		return "Sensitive data was changed."
+	case UserCreated:
+		return "An account was created."
+	case UserUpdated:
+		return "An account was changed."
+	case SysStartup:
+		return "The service started."
+	case SysShutdown:
+		return "The service shut down."
+	case SysCrash:
+		return "The service crashed."
+	case SysDegraded:
+		return "A part of the service stopped working as it should."
+	case SysRecovered:
+		return "A part of the service works again."
+	}
+	return ""
+}

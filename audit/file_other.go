@@ -1,0 +1,18 @@
+//go:build !(darwin || dragonfly || freebsd || linux || netbsd || openbsd)
+
+package audit
+
+import (
+	"errors"
+	"os"
+)
+
+const noFollow = 0
+
+var errLocked = errors.New("locked")
+
+// lockFile locks nothing: there is no flock here.
+func lockFile(*os.File) error { return nil }
+
+// syncDir does nothing: directories cannot be synced everywhere.
+func syncDir(string) error { return nil }

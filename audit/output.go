@@ -1,0 +1,145 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// The pauses between attempts to write to a sink that fails.
+const (
+	firstRetry = 100 * time.Millisecond
+	lastRetry  = 5 * time.Second
+)
+
+// An output is a sink with what the writer knows of it. Only the writer uses
+// it, but for the counters.
+type output struct {
+	name    string
+	sink    Sink
+	limit   int // of pending
+	ctx     context.Context
+	timeout time.Duration
+	log     *slog.Logger
+	tell    func(Event)
+
+	pending []item // what it missed, oldest first
+	lastErr error
+	pause   time.Duration
+	retryAt time.Time
+	lost    uint64 // since it went down
+
+	written, failed atomic.Uint64
+	down            atomic.Bool
+
+	events []Event
+	lines  [][]byte
+}
+
+// deliver writes what the sink missed and then batch. While the sink fails it
+// is left alone until the next attempt is due or force is set, and what can be
+// written later is kept.
+func (o *output) deliver(batch []item, force bool) error {
+	if o.down.Load() && !force && time.Now().Before(o.retryAt) {
+		o.keep(batch)
+		return o.lastErr
+	}
+	if len(o.pending) == 0 && len(batch) == 0 {
+		return nil
+	}
+	for len(o.pending) > 0 {
+		n := min(len(o.pending), maxBatch)
+		if err := o.write(o.pending[:n]); err != nil {
+			o.fail(err)
+			o.keep(batch)
+			return err
+		}
+		o.pending = slices.Delete(o.pending, 0, n)
+	}
+	if err := o.write(batch); err != nil {
+		o.fail(err)
+		o.keep(batch)
+		return err
+	}
+	if o.down.Load() {
+		o.recovered()
+	}
+	return nil
+}
+
+func (o *output) write(batch []item) error {
+	if len(batch) == 0 {
+		return nil
+	}
+	for i := range batch {
+		o.events = append(o.events, batch[i].event)
+		o.lines = append(o.lines, batch[i].line)
+	}
+	ctx, cancel := context.WithTimeout(o.ctx, o.timeout)
+	defer cancel()
+	err := o.sink.Write(ctx, o.events, o.lines)
+	clear(o.events)
+	clear(o.lines)
+	o.events, o.lines = o.events[:0], o.lines[:0]
+	if err == nil {
+		o.written.Add(uint64(len(batch)))
+	}
+	return err
+}
+
+// keep keeps the recorded events of batch for later as far as the limit goes.
+// Committed ones are not: their callers are told that they were not recorded.
+func (o *output) keep(batch []item) {
+	for _, it := range batch {
+		switch {
+		case it.commit != nil:
+			o.failed.Add(1)
+		case len(o.pending) >= o.limit:
+			o.failed.Add(1)
+			o.lost++
+		default:
+			it.line = bytes.Clone(it.line)
+			o.pending = append(o.pending, it)
+		}
+	}
+}
+
+func (o *output) fail(err error) {
+	o.lastErr = err
+	o.pause = min(max(2*o.pause, firstRetry), lastRetry)
+	o.retryAt = time.Now().Add(o.pause)
+	if o.down.Swap(true) {
+		return
+	}
+	o.log.Error("security events cannot be written", "sink", o.name, "error", err)
+	o.tell(Event{
+		Type: SysDegraded, Outcome: Failure,
+		Description: "Security events cannot be written to one of their sinks.",
+		Detail:      []slog.Attr{slog.String("sink", o.name)},
+	})
+}
+
+func (o *output) recovered() {
+	lost := o.lost
+	o.lastErr, o.pause, o.lost = nil, 0, 0
+	o.down.Store(false)
+	o.log.Info("security events are written again", "sink", o.name, "lost", lost)
+	o.tell(Event{
+		Type:        SysRecovered,
+		Description: "Security events are written again to a sink that failed.",
+		Detail:      []slog.Attr{slog.String("sink", o.name), slog.Uint64("lost", lost)},
+	})
+}
+
+// giveUp counts what the sink will not get any more.
+func (o *output) giveUp() {
+	n := len(o.pending)
+	o.failed.Add(uint64(n))
+	o.pending = nil
+	if n > 0 {
+		o.log.Error("security events were lost at shutdown", "sink", o.name, "lost", uint64(n)+o.lost)
+	}
+}

@@ -1,0 +1,337 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/merlonhq/merlon/internal/uuid7"
+)
+
+// maxBatch is how many events a sink gets at once, at most.
+const maxBatch = 512
+
+// Config says where the events of a [Pipeline] go.
+type Config struct {
+	// Sinks are where every event is written, one after the other in this
+	// order, the optional ones last. At least one must not be optional.
+	Sinks []Output
+	// Queue is how many events may wait to be written, and for each sink how many
+	// it may be behind while it fails: 1 to 1,048,576, default 8192. An event
+	// takes about 1 KiB.
+	Queue int
+	// FlushInterval is how long a batch may gather, which is how long a recorded
+	// event may be lost by a crash: 1 ms to 500 ms, default 20 ms. A committed
+	// event does not wait for it.
+	FlushInterval time.Duration
+	// WriteTimeout is how long one write to a sink may take: 1 ms to 1 minute,
+	// default 2 s. The sinks after it wait as long.
+	WriteTimeout time.Duration
+	// Now is the clock that dates events without a time; default [time.Now].
+	Now func() time.Time
+	// NewID makes the id of an event of the instant t; default "evt_" and a
+	// UUIDv7. It is called from one goroutine.
+	NewID func(t time.Time) string
+	// ErrorLog is told once when a sink stops to work, and once when it works again;
+	// default [slog.Default].
+	ErrorLog *slog.Logger
+}
+
+// An Output is a sink with what the pipeline must know of it.
+type Output struct {
+	// Name is what errors, statistics and events call the sink: "file", "database".
+	Name string
+	// Sink is where events are written. The pipeline closes it.
+	Sink Sink
+	// Optional is set for a sink that [Pipeline.Commit] does not wait for.
+	Optional bool
+}
+
+// Stats counts the events of a pipeline since its start.
+type Stats struct {
+	// Recorded is how many events of callers were taken into the queue.
+	Recorded uint64
+	// Dropped is how many events of callers were not, because the queue was full
+	// or the pipeline closed, or were withdrawn because the caller of Commit gave up.
+	Dropped uint64
+	// Failed is how many events a sink did not get and will not get, summed over the sinks.
+	Failed uint64
+	// Sinks has the same for each sink, in the order of Config.Sinks.
+	Sinks []SinkStats
+}
+
+// SinkStats counts the events of one sink.
+type SinkStats struct {
+	Name string
+	// Written is how many events the sink has. The pipeline's own (about lost
+	// events and sinks that failed) are among them.
+	Written uint64
+	// Failed is how many events it did not get and will not get.
+	Failed uint64
+	// Down is set while writes fail.
+	Down bool
+}
+
+// A Pipeline is a [Recorder] that writes events to sinks from one goroutine, in the
+// order in which they were recorded, in batches. One write, one sync and one
+// transaction serve all the events of a batch (group commit).
+//
+// A sink that fails is tried again after 100 ms, then at growing intervals up to 5 s,
+// and gets what it missed as far as Config.Queue reaches. The other sinks are
+// written meanwhile. Failure and recovery are events of their own (sys_degraded and
+// sys_recovered), and so are drops.
+type Pipeline struct {
+	now   func() time.Time
+	newID func(time.Time) string
+	flush time.Duration
+	limit int
+
+	required, optional []*output
+	outputs            []*output // as configured
+
+	wake    chan struct{} // something is in the queue
+	urgent  chan struct{} // somebody waits for it, or it is a full batch
+	closing chan struct{}
+	done    chan struct{} // the writer has ended, closeErr is set
+
+	ctx      context.Context // ends when Close gives up
+	cancel   context.CancelFunc
+	closeErr error
+
+	mu       sync.Mutex
+	queue    []item
+	closed   bool
+	recorded uint64
+	dropped  uint64
+	untold   uint64 // dropped since the last event that told so
+
+	spare []item // the writer's: the queue before this one, two take turns
+	lines []byte // the writer's: the lines of the batch
+}
+
+var _ Recorder = (*Pipeline)(nil)
+
+// An item is an event on its way.
+type item struct {
+	event  Event
+	line   []byte
+	commit *commit // nil: recorded, nobody waits
+}
+
+// A commit is a caller of Commit who waits.
+type commit struct {
+	done      chan error  // has room for the one answer
+	withdrawn atomic.Bool // the caller was told no, or went away
+}
+
+// New starts a pipeline. Its goroutine ends with [Pipeline.Close].
+func New(cfg Config) (*Pipeline, error) {
+	cfg.Queue = orDefault(cfg.Queue, 8192)
+	cfg.FlushInterval = orDefault(cfg.FlushInterval, 20*time.Millisecond)
+	cfg.WriteTimeout = orDefault(cfg.WriteTimeout, 2*time.Second)
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	p := &Pipeline{
+		now: cfg.Now, newID: cfg.NewID, flush: cfg.FlushInterval, limit: cfg.Queue,
+		wake:    make(chan struct{}, 1),
+		urgent:  make(chan struct{}, 1),
+		closing: make(chan struct{}),
+		done:    make(chan struct{}),
+	}
+	if p.now == nil {
+		p.now = time.Now
+	}
+	if p.newID == nil {
+		p.newID = func(t time.Time) string { return "evt_" + uuid7.New(t) }
+	}
+	log := cfg.ErrorLog
+	if log == nil {
+		log = slog.Default()
+	}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	for _, c := range cfg.Sinks {
+		o := &output{name: c.Name, sink: c.Sink, limit: cfg.Queue, ctx: p.ctx, timeout: cfg.WriteTimeout, log: log, tell: p.tell}
+		p.outputs = append(p.outputs, o)
+		if c.Optional {
+			p.optional = append(p.optional, o)
+		} else {
+			p.required = append(p.required, o)
+		}
+	}
+	go p.run()
+	return p, nil
+}
+
+func (cfg Config) check() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("audit: "+format, args...)) }
+	if cfg.Queue < 1 || cfg.Queue > 1<<20 {
+		bad("Queue is %d: must be 1 to 1048576 events", cfg.Queue)
+	}
+	if cfg.FlushInterval < time.Millisecond || cfg.FlushInterval > 500*time.Millisecond {
+		bad("FlushInterval is %v: must be 1ms to 500ms", cfg.FlushInterval)
+	}
+	if cfg.WriteTimeout < time.Millisecond || cfg.WriteTimeout > time.Minute {
+		bad("WriteTimeout is %v: must be 1ms to 1m", cfg.WriteTimeout)
+	}
+	required := false
+	names := map[string]bool{}
+	for i, o := range cfg.Sinks {
+		if o.Name == "" {
+			bad("Sinks[%d] has no Name: give it one, such as %q", i, "file")
+		} else if names[o.Name] {
+			bad("Sinks[%d].Name is %q as another's: give each its own", i, o.Name)
+		}
+		names[o.Name] = true
+		if o.Sink == nil {
+			bad("Sinks[%d].Sink is nil: set it or leave the entry out", i)
+		}
+		required = required || !o.Optional
+	}
+	if !required {
+		bad("no sink that is not Optional: a committed event must be kept somewhere")
+	}
+	return errors.Join(errs...)
+}
+
+func orDefault[T int | time.Duration](v, def T) T {
+	if v == 0 {
+		return def
+	}
+	return v
+}
+
+// Record takes e and returns at once. What does not fit into the queue is
+// counted in [Stats].Dropped, and an event says so when there is room again. An event
+// without a type is ignored. Record keeps no memory of e.
+func (p *Pipeline) Record(e Event) {
+	if e.Type != "" {
+		_ = p.put(e, nil) // counted
+	}
+}
+
+// Commit takes e and returns when every sink that is not optional has it. Any error is
+// an [ErrNotRecorded], and what caused it: the end of ctx, a full queue, a closed
+// pipeline, or the error of the sink. Then no sink that does not have the
+// event already will get it.
+//
+// Commits may fill the queue to twice its size: a flood of recorded events does not
+// keep an administrator from acting.
+func (p *Pipeline) Commit(ctx context.Context, e Event) error {
+	if e.Type == "" {
+		return fmt.Errorf("%w: it has no type", ErrNotRecorded)
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w: %w", ErrNotRecorded, context.Cause(ctx))
+	}
+	c := &commit{done: make(chan error, 1)}
+	if err := p.put(e, c); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotRecorded, err)
+	}
+	select {
+	case err := <-c.done:
+		return err
+	case <-ctx.Done():
+		c.withdrawn.Store(true)
+		return fmt.Errorf("%w: %w", ErrNotRecorded, context.Cause(ctx))
+	}
+}
+
+// Stats returns what was counted so far.
+func (p *Pipeline) Stats() Stats {
+	p.mu.Lock()
+	s := Stats{Recorded: p.recorded, Dropped: p.dropped}
+	p.mu.Unlock()
+	for _, o := range p.outputs {
+		one := SinkStats{Name: o.name, Written: o.written.Load(), Failed: o.failed.Load(), Down: o.down.Load()}
+		s.Failed += one.Failed
+		s.Sinks = append(s.Sinks, one)
+	}
+	return s
+}
+
+// Close writes what is in the queue, closes the sinks and returns their errors.
+// From its start on nothing more is taken. When ctx ends first, the write
+// that is under way is told to end, the rest is counted as failed, and the
+// error says so.
+func (p *Pipeline) Close(ctx context.Context) error {
+	p.mu.Lock()
+	first := !p.closed
+	p.closed = true
+	p.mu.Unlock()
+	if first {
+		close(p.closing)
+	}
+	select {
+	case <-p.done:
+		return p.closeErr
+	case <-ctx.Done():
+		p.cancel()
+		return fmt.Errorf("audit: closed before every event was written: %w", context.Cause(ctx))
+	}
+}
+
+var (
+	errQueueFull = errors.New("the queue is full")
+	errClosed    = errors.New("the pipeline is closed")
+)
+
+// put takes a bounded copy of e into the queue.
+func (p *Pipeline) put(e Event, c *commit) error {
+	if e.Time.IsZero() {
+		e.Time = p.now()
+	}
+	e = bounded(e)
+	limit := p.limit
+	if c != nil {
+		limit *= 2
+	}
+
+	p.mu.Lock()
+	if p.closed {
+		p.dropped++
+		p.mu.Unlock()
+		return errClosed
+	}
+	if len(p.queue) >= limit {
+		p.dropped++
+		p.untold++
+		p.mu.Unlock()
+		return errQueueFull
+	}
+	p.recorded++
+	p.queue = append(p.queue, item{event: e, commit: c})
+	n := len(p.queue)
+	p.mu.Unlock()
+
+	switch {
+	case c != nil || n == min(maxBatch, p.limit):
+		signal(p.urgent)
+	case n == 1:
+		signal(p.wake)
+	}
+	return nil
+}
+
+// tell queues an event of the pipeline's own, which is few and not counted.
+func (p *Pipeline) tell(e Event) {
+	e.Time = p.now()
+	e = bounded(e)
+	p.mu.Lock()
+	p.queue = append(p.queue, item{event: e})
+	p.mu.Unlock()
+	signal(p.wake)
+}
+
+// signal wakes whoever waits on ch, now or next.
+func signal(ch chan<- struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}
