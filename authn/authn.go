@@ -74,6 +74,10 @@ func (a *Authenticator) verify(x *exchange.Exchange, v Verifier, secret string) 
 	}
 	if err == nil {
 		x.Principal = p
+		if p.FirstUse {
+			// The first use of a key is worth a look: it tells that the key arrived.
+			x.Record(audit.Event{Type: audit.APIKeyUsedFirst, Detail: []slog.Attr{slog.String("key_id", p.KeyID)}})
+		}
 		return exchange.Continue()
 	}
 	rejection := (*Rejection)(nil)

@@ -51,6 +51,8 @@ type Principal struct {
 	AuthTime time.Time
 	// KeyLimit is the API key's own rate limit; nil means it has none.
 	KeyLimit *KeyLimit
+	// FirstUse is set when the API key was never used before.
+	FirstUse bool
 }
 
 // A KeyLimit is the rate limit that an API key carries.
