@@ -16,6 +16,7 @@ const (
 	maxScopes    = 100
 	maxAddresses = 100
 	maxScopeLen  = 64
+	maxOwnLimit  = 1<<24 - 1 // what the limiter of this module counts to
 )
 
 // A NewKey is what is asked for when a key is created.
@@ -107,8 +108,8 @@ func (m *Manager) apply(r *Record, c Change, now time.Time) error {
 	case c.ClearRateLimit:
 		r.RateLimit = nil
 	case l != nil:
-		if l.Limit < 1 || l.Limit > 1e9 || l.Window < time.Second || l.Window > 31*24*time.Hour || l.Window%time.Second != 0 {
-			field("rate_limit", -1, "must have a limit of 1 to 1000000000 and a window of 1 to 2678400 seconds")
+		if l.Limit < 1 || l.Limit > maxOwnLimit || l.Window < time.Second || l.Window > 31*24*time.Hour || l.Window%time.Second != 0 {
+			field("rate_limit", -1, "must have a limit of 1 to 16777215 and a window of 1 to 2678400 seconds")
 		}
 		r.RateLimit = clonePtr(l)
 	}

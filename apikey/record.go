@@ -37,7 +37,7 @@ type Record struct {
 
 // A RateLimit is a limit of the key's own, for the caller to enforce.
 type RateLimit struct {
-	Limit  int           // requests, 1 to 1e9
+	Limit  int           // requests, 1 to 16,777,215
 	Window time.Duration // 1 s to 31 days, whole seconds
 }
 

@@ -1,0 +1,195 @@
+package ratelimit
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/merlonhq/merlon/audit"
+	"github.com/merlonhq/merlon/exchange"
+	"github.com/merlonhq/merlon/identity"
+	"github.com/merlonhq/merlon/problem"
+)
+
+// batch is what a call needs besides the request, reused from call to call.
+type batch struct {
+	quotas []*quota // of reqs
+	reqs   []Request
+	res    []Result
+	shown  []shown
+	text   []byte
+	own    quota // an API key's own limit
+}
+
+// shown is a quota that the answer tells of.
+type shown struct {
+	quota *quota
+	res   Result
+}
+
+// call is one question to the store about one request.
+type call struct {
+	*batch
+	l    *Limiter
+	x    *exchange.Exchange
+	kept *reservation // what earlier calls of the request counted; nil if that is not kept
+}
+
+// begin starts a call; p is the plan of the route, nil if the call has nothing to do with earlier ones.
+func (l *Limiter) begin(x *exchange.Exchange, p *plan) call {
+	c := call{batch: l.batches.Get().(*batch), l: l, x: x}
+	if p != nil && (p.settles || len(p.open) > 0) {
+		c.kept = l.reservation(x)
+	}
+	return c
+}
+
+// end returns the batch. What is left in it are keys and limits, to be overwritten.
+func (c *call) end() {
+	b := c.batch
+	b.quotas, b.reqs, b.res, b.shown, b.text = b.quotas[:0], b.reqs[:0], b.res[:0], b.shown[:0], b.text[:0]
+	c.l.batches.Put(b)
+}
+
+// add asks for the quotas of a rule.
+func (c *call) add(r *rule, weight uint32, account string) {
+	first := len(c.reqs)
+	for i := range r.quotas {
+		c.quotas = append(c.quotas, &r.quotas[i])
+		c.reqs = append(c.reqs, Request{Limit: &r.quotas[i].limit, Weight: weight})
+		if i == 0 {
+			c.l.key(&c.reqs[first].Key, r, c.x, account)
+		} else {
+			c.reqs[first+i].Key = c.reqs[first].Key
+		}
+	}
+}
+
+// peek asks whether the quotas of a rule have room.
+func (c *call) peek(r *rule) {
+	first := len(c.reqs)
+	c.add(r, 1, "")
+	for i := first; i < len(c.reqs); i++ {
+		c.reqs[i].Peek = true
+	}
+}
+
+// addOwn asks for the quota that an API key carries itself.
+func (c *call) addOwn(own *identity.KeyLimit, weight uint32) {
+	b := c.batch
+	if b.own.limit.Max != own.Limit || b.own.limit.Window != own.Window {
+		b.own = quota{limit: Limit{Max: own.Limit, Window: own.Window}, name: keyName, max: fmt.Sprint(own.Limit)}
+		b.own.policy = string(AppendPolicy(nil, keyName, &b.own.limit))
+	}
+	k := NewKey(keyName)
+	k.Add(KindAPIKey, c.x.Principal.KeyID)
+	b.quotas = append(b.quotas, &b.own)
+	b.reqs = append(b.reqs, Request{Key: k, Limit: &b.own.limit, Weight: weight})
+}
+
+// decide asks the store, tells the client what is left, and refuses if it must.
+func (c *call) decide() exchange.Outcome {
+	if len(c.reqs) == 0 {
+		return exchange.Continue()
+	}
+	for range c.reqs {
+		c.res = append(c.res, Result{})
+	}
+	if err := c.l.store.Take(c.x, c.reqs, c.res); err != nil {
+		if c.l.allow {
+			c.reqs = c.reqs[:0] // nothing to give back
+			return exchange.Continue()
+		}
+		c.kept.giveBack(c.x)
+		return exchange.Refuse(problem.Unavailable(fmt.Errorf("rate limit store: %w", err)), "")
+	}
+	var violated []string
+	var retry time.Duration
+	for i := range c.res {
+		if !c.res[i].Allowed {
+			violated = append(violated, c.quotas[i].name)
+			retry = max(retry, c.res[i].RetryAfter)
+		}
+	}
+	c.tell(retry)
+	if violated == nil {
+		c.kept.keep(c)
+		return exchange.Continue()
+	}
+	c.kept.giveBack(c.x)
+	p := problem.New(problem.QuotaExceeded, "Too many requests. Wait before trying again.")
+	p.ViolatedPolicies = violated
+	p.RetryAfter = retry
+	return exchange.Refuse(p, audit.ExcessRateLimitExceeded, slog.String("rule", strings.Join(violated, ",")))
+}
+
+// tell sets the headers that tell of the quotas which count the request, those of earlier calls too. A guard is
+// told of in its own refusal only. retry is zero if the request is not refused.
+func (c *call) tell(retry time.Duration) {
+	if c.kept != nil {
+		for i := range c.kept.reqs {
+			c.shown = append(c.shown, shown{c.kept.quotas[i], c.kept.res[i]})
+		}
+	}
+	for i, q := range c.quotas {
+		if !q.guard || !c.res[i].Allowed {
+			c.shown = append(c.shown, shown{q, c.res[i]})
+		}
+	}
+	if len(c.shown) == 0 {
+		return
+	}
+	tightest := tightest(c.shown)
+	for i := range c.shown {
+		s := &c.shown[i]
+		if i > 0 {
+			c.text = append(c.text, ", "...)
+		}
+		if s.res.Allowed && retry > 0 && s.res.Reset > retry {
+			s.res.Reset = 0 // Retry-After must not be before any t, and this quota is not what to wait for
+		}
+		c.text = AppendRateLimit(c.text, s.quota.name, &s.res)
+	}
+	items := len(c.text)
+	c.text = AppendRemaining(c.text, &tightest.res)
+	remaining := len(c.text)
+	c.text = AppendReset(c.text, c.x.Now, &tightest.res)
+	text := string(c.text)
+
+	c.x.SetHeader("Ratelimit-Policy", c.policy())
+	c.x.SetHeader("Ratelimit", text[:items])
+	c.x.SetHeader("X-Ratelimit-Limit", tightest.quota.max)
+	c.x.SetHeader("X-Ratelimit-Remaining", text[items:remaining])
+	c.x.SetHeader("X-Ratelimit-Reset", text[remaining:])
+}
+
+// tightest is the most restrictive of a list: what refuses for the longest time, or else has least left.
+func tightest(list []shown) shown {
+	t := list[0]
+	for _, s := range list[1:] {
+		switch a, b := &s.res, &t.res; {
+		case a.RetryAfter != b.RetryAfter:
+			if a.RetryAfter > b.RetryAfter {
+				t = s
+			}
+		case a.Remaining < b.Remaining || a.Remaining == b.Remaining && a.Reset > b.Reset:
+			t = s
+		}
+	}
+	return t
+}
+
+func (c *call) policy() string {
+	if len(c.shown) == 1 {
+		return c.shown[0].quota.policy
+	}
+	c.text = c.text[:0]
+	for i := range c.shown {
+		if i > 0 {
+			c.text = append(c.text, ", "...)
+		}
+		c.text = append(c.text, c.shown[i].quota.policy...)
+	}
+	return string(c.text)
+}

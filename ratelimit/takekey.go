@@ -1,0 +1,26 @@
+package ratelimit
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/merlonhq/merlon/identity"
+	"github.com/merlonhq/merlon/problem"
+)
+
+// TakeKey counts one use of an API key by the key's own limit, for handlers that
+// are asked whether somebody else's request may go on. Nothing is told in the
+// headers of this answer. The error is a problem of the store: 503.
+func (l *Limiter) TakeKey(ctx context.Context, keyID string, own identity.KeyLimit) (Result, error) {
+	k := NewKey(keyName)
+	k.Add(KindAPIKey, keyID)
+	limit := Limit{Max: own.Limit, Window: own.Window}
+	reqs, res := []Request{{Key: k, Limit: &limit, Weight: 1}}, []Result{{}}
+	if err := l.store.Take(ctx, reqs, res); err != nil {
+		if l.allow {
+			return Result{Allowed: true}, nil
+		}
+		return Result{}, problem.Unavailable(fmt.Errorf("rate limit store: %w", err))
+	}
+	return res[0], nil
+}
