@@ -53,7 +53,8 @@ func (a *Authenticator) Decide(x *exchange.Exchange) exchange.Outcome {
 	case identity.None:
 		return exchange.Continue()
 	case identity.Session:
-		return a.verify(x, a.sessions, identity.SessionToken(x.Request.Header))
+		token, _ := identity.SessionToken(x.Request.Header)
+		return a.verify(x, a.sessions, token)
 	case identity.APIKey:
 		return a.verify(x, a.keys, identity.KeyText(x.Request.Header))
 	case identity.Token:

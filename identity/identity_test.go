@@ -43,7 +43,7 @@ func TestPresented(t *testing.T) {
 }
 
 func TestGettersReadWhatPresentedSaw(t *testing.T) {
-	if got := identity.SessionToken(http.Header{"Cookie": {"a=b; __Host-merlon_session=tok; c=d"}}); got != "tok" {
+	if got, _ := identity.SessionToken(http.Header{"Cookie": {"a=b; __Host-merlon_session=tok; c=d"}}); got != "tok" {
 		t.Errorf("session token %q", got)
 	}
 	if got := identity.KeyText(http.Header{"Authorization": {"Bearer  mrl_live_a_b"}}); got != "mrl_live_a_b" {

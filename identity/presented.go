@@ -27,15 +27,9 @@ func Presented(h http.Header) Kind {
 		}
 		kind = k
 	}
-	for _, line := range h["Cookie"] {
-		for line != "" {
-			var pair string
-			pair, line, _ = strings.Cut(line, ";")
-			name, _, ok := strings.Cut(strings.TrimSpace(pair), "=")
-			if ok && name == SessionCookie {
-				found(Session)
-			}
-		}
+	_, cookies := sessionCookies(h)
+	for range cookies {
+		found(Session)
 	}
 	for range h["X-Api-Key"] {
 		found(APIKey)
@@ -60,19 +54,31 @@ func Bearer(v string) (string, bool) {
 	return strings.TrimLeft(secret, " "), true
 }
 
-// SessionToken returns the value of the session cookie, or "".
-func SessionToken(h http.Header) string {
+// SessionToken returns the value of the session cookie and whether there is one,
+// valid or not. Of several, which no browser sends, none is right: the value is
+// then empty.
+func SessionToken(h http.Header) (token string, present bool) {
+	token, n := sessionCookies(h)
+	if n > 1 {
+		token = ""
+	}
+	return token, n > 0
+}
+
+// sessionCookies returns the value of the last session cookie and how many there are.
+func sessionCookies(h http.Header) (value string, n int) {
 	for _, line := range h["Cookie"] {
 		for line != "" {
 			var pair string
 			pair, line, _ = strings.Cut(line, ";")
-			name, value, ok := strings.Cut(strings.TrimSpace(pair), "=")
-			if ok && name == SessionCookie {
-				return value
+			name, v, _ := strings.Cut(strings.Trim(pair, " \t"), "=")
+			if strings.TrimRight(name, " \t") == SessionCookie {
+				value = v
+				n++
 			}
 		}
 	}
-	return ""
+	return value, n
 }
 
 // KeyText returns the API key that the header presents, or "".
