@@ -1,0 +1,152 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// ErrUnavailable is in every error that comes from the database and not from what is in it: no connection, a deadline,
+// a full disk, a lock that was not to be had, damage. The answer to it is 503. What failed with it may, rarely, have
+// happened all the same, when the deadline came between the commit and its acknowledgement.
+var ErrUnavailable = errors.New("database unavailable")
+
+// A DB runs statements on a database, each call under a deadline. Its methods may be called concurrently.
+//
+// Statements are constants of the program, with parameters $1, $2 and so on: they are prepared once and kept. Never
+// build one from a value.
+type DB struct {
+	timeout        time.Duration
+	writer, reader handle
+}
+
+// A Row is a row of a result.
+type Row interface {
+	// Scan copies the columns into dest, as [sql.Rows.Scan] does.
+	Scan(dest ...any) error
+}
+
+// Get runs a query and copies the first row of its result into dest. It reports whether there was one.
+func (d *DB) Get(ctx context.Context, query string, args []any, dest ...any) (found bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, d.timeout)
+	defer cancel()
+	s, err := d.reader.stmt(ctx, query)
+	if err != nil {
+		return false, unavailable(err)
+	}
+	return get(ctx, s, args, dest)
+}
+
+// Each runs a query and calls row for each row of the result, in order. An error of row ends it and is returned as it
+// is.
+func (d *DB) Each(ctx context.Context, query string, args []any, row func(Row) error) error {
+	ctx, cancel := context.WithTimeout(ctx, d.timeout)
+	defer cancel()
+	s, err := d.reader.stmt(ctx, query)
+	if err != nil {
+		return unavailable(err)
+	}
+	rows, err := s.QueryContext(ctx, args...)
+	if err != nil {
+		return unavailable(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := row(rows); err != nil {
+			return err
+		}
+	}
+	return unavailable(rows.Err())
+}
+
+// Exec runs one statement that writes, in a transaction of its own, and returns how many rows it changed.
+func (d *DB) Exec(ctx context.Context, query string, args ...any) (changed int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, d.timeout)
+	defer cancel()
+	s, err := d.writer.stmt(ctx, query)
+	if err != nil {
+		return 0, unavailable(err)
+	}
+	return exec(ctx, s, args)
+}
+
+// A Tx is a transaction. It is for the function that [DB.Tx] calls, and for one goroutine.
+type Tx struct {
+	ctx   context.Context
+	tx    *sql.Tx
+	stmts map[string]*sql.Stmt
+}
+
+// Tx runs do in a transaction, which is committed when do returns nil and is otherwise as if it had not been. An error
+// of do is returned as it is. One deadline holds for all of it. Begin with a statement that writes (see [SQLite]), and
+// call no method of d in do: it would wait for the connection that the transaction has.
+func (d *DB) Tx(ctx context.Context, do func(*Tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, d.timeout)
+	defer cancel()
+	tx, err := d.writer.db.BeginTx(ctx, nil)
+	if err != nil {
+		return unavailable(err)
+	}
+	defer tx.Rollback() // without effect after Commit
+	if err := do(&Tx{ctx: ctx, tx: tx, stmts: make(map[string]*sql.Stmt)}); err != nil {
+		return err
+	}
+	return unavailable(tx.Commit())
+}
+
+// stmt prepares query for the transaction, on its connection. The statements of the handle would want another one.
+func (t *Tx) stmt(query string) (*sql.Stmt, error) {
+	s := t.stmts[query]
+	if s == nil {
+		var err error
+		if s, err = t.tx.PrepareContext(t.ctx, query); err != nil {
+			return nil, unavailable(err)
+		}
+		t.stmts[query] = s // closed with the transaction
+	}
+	return s, nil
+}
+
+// Get is [DB.Get] in the transaction.
+func (t *Tx) Get(query string, args []any, dest ...any) (found bool, err error) {
+	s, err := t.stmt(query)
+	if err != nil {
+		return false, err
+	}
+	return get(t.ctx, s, args, dest)
+}
+
+// Exec is [DB.Exec] in the transaction.
+func (t *Tx) Exec(query string, args ...any) (changed int64, err error) {
+	s, err := t.stmt(query)
+	if err != nil {
+		return 0, err
+	}
+	return exec(t.ctx, s, args)
+}
+
+func get(ctx context.Context, s stmt, args, dest []any) (found bool, err error) {
+	err = s.QueryRowContext(ctx, args...).Scan(dest...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, unavailable(err)
+}
+
+func exec(ctx context.Context, s stmt, args []any) (changed int64, err error) {
+	result, err := s.ExecContext(ctx, args...)
+	if err != nil {
+		return 0, unavailable(err)
+	}
+	changed, err = result.RowsAffected()
+	return changed, unavailable(err)
+}
+
+func unavailable(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
