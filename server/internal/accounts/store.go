@@ -1,0 +1,188 @@
+package accounts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/merlonhq/merlon/internal/uuid7"
+	"github.com/merlonhq/merlon/store/sqlstore"
+)
+
+// Config says where accounts are kept.
+type Config struct {
+	// DB is the database. Its schema is up to date. Required.
+	DB *sqlstore.DB
+	// AccessTTL is how long an answer of Access may be used again, and so how long a change of role that another
+	// process made may go unseen: 1 ms to 1 s, default 1 s.
+	AccessTTL time.Duration
+	// AccessEntries is how many answers of Access are kept: 1 to 1,000,000, default 10,000. Each takes about 150 bytes.
+	AccessEntries int
+	// Now is the clock; default [time.Now].
+	Now func() time.Time
+}
+
+// A Store keeps accounts. Its methods may be called concurrently.
+type Store struct {
+	db    *sqlstore.DB
+	now   func() time.Time
+	cache cache
+}
+
+// New returns a store for cfg, or everything that is wrong with cfg.
+func New(cfg Config) (*Store, error) {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("accounts: "+format, args...)) }
+	if cfg.AccessTTL == 0 {
+		cfg.AccessTTL = time.Second
+	}
+	if cfg.AccessEntries == 0 {
+		cfg.AccessEntries = 10_000
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.DB == nil {
+		bad("DB is nil: set it to an open database")
+	}
+	if cfg.AccessTTL < time.Millisecond || cfg.AccessTTL > time.Second {
+		bad("AccessTTL is %v: must be 1ms to 1s", cfg.AccessTTL)
+	}
+	if cfg.AccessEntries < 1 || cfg.AccessEntries > 1_000_000 {
+		bad("AccessEntries is %d: must be 1 to 1000000", cfg.AccessEntries)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return &Store{
+		db:    cfg.DB,
+		now:   cfg.Now,
+		cache: cache{ttl: cfg.AccessTTL, max: cfg.AccessEntries, entries: make(map[string]entry)},
+	}, nil
+}
+
+const (
+	columns = `id, username, email, full_name, bio, website, role, disabled, password_hash,
+		created_at, updated_at, password_changed_at`
+
+	create = `INSERT INTO users (` + columns + `, email_key)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING`
+	byID       = `SELECT ` + columns + ` FROM users WHERE id = $1`
+	byUsername = `SELECT ` + columns + ` FROM users WHERE username = $1`
+	access     = `SELECT role, disabled FROM users WHERE id = $1`
+	count      = `SELECT count(*) FROM users`
+
+	// Where another account has the address, the row is not to be changed: the statement says so instead of failing.
+	updateProfile = `UPDATE users SET email = $1, email_key = $2, full_name = $3, bio = $4, website = $5, updated_at = $6
+		WHERE id = $7 AND NOT EXISTS (SELECT 1 FROM users AS other WHERE other.email_key = $2 AND other.id <> $7)`
+	setPassword = `UPDATE users SET password_hash = $1, password_changed_at = $2, updated_at = $2
+		WHERE id = $3 AND password_hash = $4`
+	rehash      = `UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3`
+	setRole     = `UPDATE users SET role = $1, updated_at = $2 WHERE id = $3`
+	setDisabled = `UPDATE users SET disabled = $1, updated_at = $2 WHERE id = $3`
+)
+
+// Create adds u and returns it with its ID and its instants, which u need not have. ErrExists says that the username
+// or the e-mail address is taken.
+func (s *Store) Create(ctx context.Context, u User) (User, error) {
+	now := s.now().UTC().Truncate(time.Microsecond)
+	u.ID = "usr_" + uuid7.New(now)
+	u.CreatedAt, u.UpdatedAt, u.PasswordChangedAt = now, now, now
+	at := now.UnixMicro()
+	added, err := s.db.Exec(ctx, create, u.ID, u.Username, u.Email, u.FullName, u.Bio, u.Website, u.Role, u.Disabled,
+		u.PasswordHash, at, at, at, emailKey(u.Email))
+	if err == nil && added == 0 {
+		err = ErrExists
+	}
+	if err != nil {
+		return User{}, err
+	}
+	return u, nil
+}
+
+// ByID returns the account id, or ErrNotFound.
+func (s *Store) ByID(ctx context.Context, id string) (User, error) { return s.one(ctx, byID, id) }
+
+// ByUsername returns the account with the username, which is lower case, or ErrNotFound.
+func (s *Store) ByUsername(ctx context.Context, username string) (User, error) {
+	return s.one(ctx, byUsername, username)
+}
+
+func (s *Store) one(ctx context.Context, query, arg string) (User, error) {
+	var u User
+	var created, updated, changed int64
+	found, err := s.db.Get(ctx, query, []any{arg}, &u.ID, &u.Username, &u.Email, &u.FullName, &u.Bio, &u.Website,
+		&u.Role, &u.Disabled, &u.PasswordHash, &created, &updated, &changed)
+	if err == nil && !found {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return User{}, err
+	}
+	u.CreatedAt, u.UpdatedAt = time.UnixMicro(created).UTC(), time.UnixMicro(updated).UTC()
+	u.PasswordChangedAt = time.UnixMicro(changed).UTC()
+	return u, nil
+}
+
+// Count returns how many accounts there are.
+func (s *Store) Count(ctx context.Context) (n int, err error) {
+	_, err = s.db.Get(ctx, count, nil, &n)
+	return n, err
+}
+
+// UpdateProfile replaces the profile of the account id. ErrExists says that another account has the e-mail address.
+func (s *Store) UpdateProfile(ctx context.Context, id string, p Profile) error {
+	return s.change(ctx, id, ErrExists, updateProfile,
+		p.Email, emailKey(p.Email), p.FullName, p.Bio, p.Website, s.now().UnixMicro(), id)
+}
+
+// SetPassword replaces the password of the account id, provided that its hash is still oldHash: otherwise another
+// change came first and the error is ErrConflict.
+func (s *Store) SetPassword(ctx context.Context, id, oldHash, newHash string) error {
+	return s.change(ctx, id, ErrConflict, setPassword, newHash, s.now().UnixMicro(), id, oldHash)
+}
+
+// Rehash replaces the hash of the same password by a better one, provided that it is still oldHash: otherwise the error
+// is ErrConflict. The account does not count as changed.
+func (s *Store) Rehash(ctx context.Context, id, oldHash, newHash string) error {
+	return s.change(ctx, id, ErrConflict, rehash, newHash, id, oldHash)
+}
+
+// SetRole gives the account id a role.
+func (s *Store) SetRole(ctx context.Context, id, role string) error {
+	return s.change(ctx, id, ErrNotFound, setRole, role, s.now().UnixMicro(), id)
+}
+
+// SetDisabled ends what the account id may do, or lets it do so again.
+func (s *Store) SetDisabled(ctx context.Context, id string, disabled bool) error {
+	return s.change(ctx, id, ErrNotFound, setDisabled, disabled, s.now().UnixMicro(), id)
+}
+
+// change runs a statement that changes the account id. When it changed nothing, the account does not exist, or else
+// the error is otherwise.
+func (s *Store) change(ctx context.Context, id string, otherwise error, query string, args ...any) error {
+	// Also after an error: the change may have been made when the deadline came.
+	defer s.cache.forget(id)
+	return s.db.Tx(ctx, func(tx *sqlstore.Tx) error {
+		changed, err := tx.Exec(query, args...)
+		if err != nil || changed == 1 {
+			return err
+		}
+		var role string
+		var disabled bool
+		found, err := tx.Get(access, []any{id}, &role, &disabled)
+		switch {
+		case err != nil:
+			return err
+		case !found:
+			return ErrNotFound
+		}
+		return otherwise
+	})
+}
+
+// emailKey returns what addresses are compared by. Whether the part before the @ is case-sensitive is for the receiving
+// host to say (RFC 5321, section 2.4); in practice none is, and two accounts that differ in it would be one mailbox.
+func emailKey(email string) string { return strings.ToLower(email) }

@@ -1,0 +1,131 @@
+package config
+
+import (
+	"slices"
+	"strings"
+)
+
+// The floor of argon2id (OWASP Password Storage): the memory in KiB with time 2
+// and more, and with time 1.
+const (
+	argonMemoryFloor = 19456
+	argonMemoryOnce  = 47104
+)
+
+// notSet is where a setting is that is nowhere.
+const notSet = "settings"
+
+// where is the place that a setting came from.
+func (l *loader) where(name string) string {
+	if g := l.given[name]; len(g) > 0 {
+		return g[len(g)-1].value.where
+	}
+	return notSet
+}
+
+// isGiven reports whether one of the settings was written somewhere.
+func (l *loader) isGiven(names ...string) bool {
+	return slices.ContainsFunc(names, func(n string) bool { return len(l.given[n]) > 0 })
+}
+
+// fine reports whether none of the settings has a problem already: what depends
+// on a broken one would only repeat it.
+func (l *loader) fine(names ...string) bool {
+	return !slices.ContainsFunc(names, func(n string) bool { return l.bad[n] })
+}
+
+// check finds what is missing and what contradicts.
+func (l *loader) check(s *Settings) {
+	l.checkKeys(s)
+	l.checkTransport(s)
+	l.checkOrigins(s)
+	if s.Environment == Production && len(s.Hosts) == 0 && l.fine("hosts") {
+		l.report(l.where("hosts"), fault{idHostsRequired, "hosts: production needs the names of this service", "write hosts: [api.example.com]"})
+	}
+	l.checkPasswords(s)
+	if s.Sessions.IdleTimeout > s.Sessions.AbsoluteTimeout && l.fine("sessions.idle_timeout", "sessions.absolute_timeout") {
+		where := l.where("sessions.idle_timeout")
+		if where == notSet {
+			where = l.where("sessions.absolute_timeout")
+		}
+		l.report(where, fault{idIdleAbsolute, "sessions.idle_timeout (" + formatDuration(s.Sessions.IdleTimeout) + ") is above sessions.absolute_timeout (" +
+			formatDuration(s.Sessions.AbsoluteTimeout) + ")", "lower the one or raise the other"})
+	}
+	if s.Audit.Log == "" && !s.Audit.Stdout && l.fine("audit.log", "audit.stdout") {
+		l.report(l.where("audit.log"), fault{idNoEventLog, "audit: security events go nowhere", "write audit.log, or audit.stdout: true"})
+	}
+	if l.fine("rate_limits.rules") {
+		for _, r := range unguarded(s.RateLimits.Rules) {
+			l.report(l.where("rate_limits.rules"), fault{idCredentialRoute, "rate_limits.rules: no rule limits " + r + " by address or account",
+				"add a rule for it; the list replaces the built-in one"})
+		}
+	}
+}
+
+func (l *loader) checkKeys(s *Settings) {
+	if !s.SecretKey.IsSet() && l.fine("secret_key") {
+		if s.Environment == Development {
+			s.SecretKey, s.SecretKeyGenerated = generateKey(), true
+		} else {
+			l.report(notSet, fault{idKeyRequired, "secret_key: production needs one",
+				"set MERLON_SECRET_KEY_FILE to a file with the output of openssl rand -base64 32"})
+		}
+	}
+	if s.SecretKey.IsSet() && slices.ContainsFunc(s.SecretKeyPrevious, s.SecretKey.Equal) {
+		l.report(l.where("secret_key_previous"), fault{idKeyPreviousSame, "secret_key_previous holds secret_key", "write a new secret_key, or remove it from the previous ones"})
+	}
+}
+
+// checkTransport is about who terminates TLS.
+func (l *loader) checkTransport(s *Settings) {
+	if (s.TLS.Cert == "") != (s.TLS.Key == "") && l.fine("tls.cert", "tls.key") {
+		missing, other := "tls.key", "tls.cert"
+		if s.TLS.Cert == "" {
+			missing, other = other, missing
+		}
+		l.report(l.where(other), fault{idTLSHalf, other + " is set without " + missing, "set both or none"})
+	}
+	served := s.TLS.Cert != "" || s.TLS.Key != ""
+	if !l.fine("tls.cert", "tls.key", "trusted_proxies") {
+		return
+	}
+	terminated := served || len(s.TrustedProxies) > 0
+	if s.Environment == Production {
+		switch {
+		case !terminated:
+			l.report(notSet, fault{idTLSRequired, "tls: nothing terminates TLS in production",
+				"set tls.cert and tls.key, or name the proxy that does in trusted_proxies"})
+		case len(s.TrustedProxies) == 0 && onLoopback(s.Listen):
+			l.report(l.where("listen"), fault{idLoopbackListen, "listen: only a proxy on this machine can reach it, and trusted_proxies names none",
+				"write trusted_proxies: [127.0.0.1], or listen on a public address"})
+		}
+		return
+	}
+	if !terminated && !onLoopback(s.Listen) && l.fine("listen") {
+		l.report(l.where("listen"), fault{idClearOffLoopback, "listen: clear text would be served off loopback",
+			"listen on 127.0.0.1, or set tls or trusted_proxies"})
+	}
+	if !terminated && l.isGiven("headers.hsts_max_age") && l.fine("headers.hsts_max_age") {
+		l.report(l.where("headers.hsts_max_age"), fault{idHSTSUnsent, "headers.hsts_max_age: HSTS is sent over TLS only, and nothing terminates it",
+			"set tls or trusted_proxies, or remove it"})
+	}
+}
+
+func (l *loader) checkOrigins(s *Settings) {
+	if s.Environment != Production {
+		return
+	}
+	for _, o := range s.Origins {
+		if strings.HasPrefix(o, "http://") {
+			l.report(l.where("origins"), fault{idOriginClear, "origins: " + show(o) + " is plain HTTP in production", "serve it over https, or remove it"})
+		}
+	}
+}
+
+func (l *loader) checkPasswords(s *Settings) {
+	p := s.Password
+	names := []string{"password.algorithm", "password.memory_kib", "password.time"}
+	if p.Algorithm == "argon2id" && p.Time < 2 && p.MemoryKiB < argonMemoryOnce && l.fine(names...) {
+		l.report(l.where("password.time"), fault{idPasswordFloor, "password: argon2id with time 1 needs memory_kib 47104 or more", "raise password.time to 2, or the memory"})
+	}
+}

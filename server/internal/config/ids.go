@@ -1,0 +1,109 @@
+package config
+
+// The ids of problems. An id is never reused for something else and never
+// renumbered: operators silence, search and document them. New ones go at the end.
+const (
+	idFileUnreadable   = "merlon.E001"
+	idNotYAML          = "merlon.E002"
+	idUnknownKey       = "merlon.E003"
+	idDuplicateKey     = "merlon.E004"
+	idUnknownVariable  = "merlon.E005"
+	idWrongType        = "merlon.E006"
+	idEmpty            = "merlon.E007"
+	idOutOfRange       = "merlon.E008"
+	idSecretTwice      = "merlon.E009"
+	idSecretUnreadable = "merlon.E010"
+	idNotInThisVersion = "merlon.E011"
+	idNotAChoice       = "merlon.E012"
+	idKeyRequired      = "merlon.E013"
+	idKeyWeak          = "merlon.E014"
+	idHostsRequired    = "merlon.E015"
+	idTLSRequired      = "merlon.E016"
+	idOriginMalformed  = "merlon.E017"
+	idOriginClear      = "merlon.E018"
+	idHostMalformed    = "merlon.E019"
+	idProxyMalformed   = "merlon.E020"
+	idProxyEveryone    = "merlon.E021"
+	idTLSHalf          = "merlon.E022"
+	idListenMalformed  = "merlon.E023"
+	idClearOffLoopback = "merlon.E024"
+	idContactMalformed = "merlon.E025"
+	idFieldName        = "merlon.E026"
+	idPasswordFloor    = "merlon.E027"
+	idIdleAbsolute     = "merlon.E028"
+	idRuleName         = "merlon.E029"
+	idRuleMatch        = "merlon.E030"
+	idRuleBy           = "merlon.E031"
+	idDatabaseURL      = "merlon.E032"
+	idDotenv           = "merlon.E033"
+	idListedTwice      = "merlon.E034"
+	idNoEventLog       = "merlon.E035"
+	idOnlyInFile       = "merlon.E036"
+	idKeyPreviousSame  = "merlon.E037"
+
+	idCredentialRoute = "merlon.W001"
+	idHSTSUnsent      = "merlon.W002"
+	idLoopbackListen  = "merlon.W003"
+)
+
+// Doc explains one id.
+type Doc struct {
+	ID      string
+	Title   string // what is wrong
+	Explain string // why it is refused or reported
+}
+
+// Docs returns every id in order.
+func Docs() []Doc {
+	return []Doc{
+		{idFileUnreadable, "the settings file cannot be read", "Starting with defaults instead of the file would drop its protections. Files over 64 KiB are not read."},
+		{idNotYAML, "the settings file is not usable YAML", "One document of mappings, lists and scalars in UTF-8. Anchors and aliases work within limits; tags, merge keys and directives do not."},
+		{idUnknownKey, "a key that no setting has", "A misspelt setting would silently leave its default in force."},
+		{idDuplicateKey, "a key is written twice", "Which one wins differs between readers of YAML."},
+		{idUnknownVariable, "a MERLON_ variable that no setting has", "A misspelt variable would silently leave its default in force. Kubernetes injects such variables for a Service named merlon: set enableServiceLinks: false."},
+		{idWrongType, "a value of the wrong type", "Values are not converted: text that looks like a number is quoted, and a duration has a unit."},
+		{idEmpty, "a value is missing where one is needed", "Remove the line to get the default. A secret that is set but empty is usually a variable that failed to expand."},
+		{idOutOfRange, "a number, length or duration is out of range", "The bounds keep a control from being switched off, or a resource exhausted, by a mistake of scale."},
+		{idSecretTwice, "a secret is set in two places", "Which one is in force would depend on an order that nobody remembers while rotating it."},
+		{idSecretUnreadable, "the file of a secret cannot be read", "The file named by a _FILE variable, or one under /run/secrets or $CREDENTIALS_DIRECTORY, is missing, unreadable, over 64 KiB or not text."},
+		{idNotInThisVersion, "a setting whose feature this version lacks", "Accepting it would promise a protection that is not there."},
+		{idNotAChoice, "a value that is not one of the choices", "An unknown environment is not quietly taken for production or development."},
+		{idKeyRequired, "secret_key is not set in production", "Sessions and CSRF tokens are bound to it; a generated one would end them at each restart and differ between nodes."},
+		{idKeyWeak, "a secret key is short or guessable", "Whoever guesses it forges tokens. It is at least 32 bytes, random, and not a placeholder."},
+		{idHostsRequired, "hosts is not set in production", "Without it the Host header, chosen by the client, would be believed."},
+		{idTLSRequired, "nothing terminates TLS in production", "Set tls, or name in trusted_proxies the proxy that terminates it."},
+		{idOriginMalformed, "an entry of origins is not an origin", "An origin is scheme, host and a port that is not the default (RFC 6454). \"null\" and \"*\" are shared by strangers, and so is a wildcard over a public suffix."},
+		{idOriginClear, "an http origin in production", "Whoever is on the network path can act as that origin."},
+		{idHostMalformed, "an entry of hosts is not a host", "A lower-case name or an address, without scheme, port, path or wildcard."},
+		{idProxyMalformed, "an entry of trusted_proxies is not a network", "An address or a prefix in CIDR form without host bits."},
+		{idProxyEveryone, "trusted_proxies trusts everyone", "Any client could then choose its own address. IPv4 prefixes are at least /8, IPv6 prefixes at least /7."},
+		{idTLSHalf, "tls has a certificate without a key or the reverse", "Both are needed to serve TLS, and both are paths of files."},
+		{idListenMalformed, "listen is not a listening address", "host:port with an IP address, localhost or nothing before the port."},
+		{idClearOffLoopback, "clear text off loopback", "Development serves plain HTTP on loopback only: credentials would cross the network in clear."},
+		{idContactMalformed, "security_contact is not a URI", "RFC 9116 section 2.5.3: a mailto:, https: or tel: URI."},
+		{idFieldName, "an entry is not a field name that may be listed", "\"*\" would cover headers nobody thought of, and some names never travel through CORS (Fetch, forbidden headers)."},
+		{idPasswordFloor, "argon2id below its floor", "OWASP Password Storage: memory 19456 KiB with time 2, or 47104 KiB with time 1."},
+		{idIdleAbsolute, "the idle time-out is above the absolute one", "It could never be reached."},
+		{idRuleName, "the name of a rate limit rule", "Names are unique, lower case, and not those of the guards: they appear in answers and events."},
+		{idRuleMatch, "the pattern of a rate limit rule", "A method, a space and a path, in the form of net/http.ServeMux. A pattern that matches nothing limits nothing."},
+		{idRuleBy, "what a rate limit counts apart", "One of address, account, principal, principal_or_address, session, key, header:<Name>, route."},
+		{idDatabaseURL, "database_url is not sqlite:FILE", "A path after sqlite:, without parameters. An in-memory database would lose accounts and revocations."},
+		{idDotenv, "the file .env", "It is read in development only, so it cannot choose the environment."},
+		{idListedTwice, "an entry is listed twice", "The second one has no effect; one of them was probably meant to be another."},
+		{idNoEventLog, "security events go nowhere", "audit.log is empty and audit.stdout is false."},
+		{idOnlyInFile, "a section or list of objects in a variable", "Variables hold single values and lists of them."},
+		{idKeyPreviousSame, "secret_key_previous holds secret_key", "The rotation has not happened."},
+		{idCredentialRoute, "a route that checks or makes credentials has no rule", "A rule list replaces the built-in one as a whole; without a rule by address or account, guessing on this route meets only the default limit."},
+		{idHSTSUnsent, "headers.hsts_max_age without TLS", "HSTS is sent over TLS only (RFC 6797 section 7.2), and nothing terminates it here."},
+		{idLoopbackListen, "listening on loopback without trusted_proxies", "Every client then has the address of the proxy in front: limits by address count them as one."},
+	}
+}
+
+// newProblem places f. The letter of the id is its severity.
+func newProblem(where string, f fault) Problem {
+	severity := SeverityError
+	if f.id[len("merlon.")] == 'W' {
+		severity = SeverityFinding
+	}
+	return Problem{ID: f.id, Severity: severity, Where: where, Message: f.message, Fix: f.fix}
+}

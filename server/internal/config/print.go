@@ -1,0 +1,94 @@
+package config
+
+import (
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// YAML returns the settings as a file that [Load] reads, in the order of the
+// documentation, with each secret that is set as "[redacted]".
+func (s Settings) YAML() []byte {
+	var b strings.Builder
+	var open []string
+	for _, f := range settings() {
+		path := strings.Split(f.name, ".")
+		leaf := len(path) - 1
+		for depth := range leaf {
+			if depth >= len(open) || open[depth] != path[depth] {
+				b.WriteString(strings.Repeat("  ", depth) + path[depth] + ":\n")
+				open = append(slices.Clone(open[:depth]), path[depth])
+			}
+		}
+		open = open[:leaf]
+		indent := strings.Repeat("  ", leaf)
+		b.WriteString(indent + path[leaf] + ":")
+		if rules, ok := f.place(&s).(*[]Rule); ok && len(*rules) > 0 {
+			b.WriteByte('\n')
+			for _, r := range *rules {
+				writeRule(&b, indent+"  ", r)
+			}
+			continue
+		}
+		b.WriteString(" " + yamlValue(f.place(&s)) + "\n")
+	}
+	return []byte(b.String())
+}
+
+func writeRule(b *strings.Builder, indent string, r Rule) {
+	lead := "- "
+	for _, f := range ruleFields() {
+		b.WriteString(indent + lead + f.name + ": " + yamlValue(f.place(&r)) + "\n")
+		lead = "  "
+	}
+}
+
+func yamlValue(place any) string {
+	switch p := place.(type) {
+	case *string:
+		return yamlText(*p)
+	case *int:
+		return strconv.Itoa(*p)
+	case *bool:
+		return strconv.FormatBool(*p)
+	case *time.Duration:
+		return formatDuration(*p)
+	case *Secret:
+		if p.IsSet() {
+			return `"` + redacted + `"`
+		}
+		return `""`
+	case *[]string:
+		return yamlList(*p, yamlText)
+	case *[]Secret:
+		return yamlList(*p, func(Secret) string { return `"` + redacted + `"` })
+	case *[]netip.Prefix:
+		return yamlList(*p, func(p netip.Prefix) string { return yamlText(p.String()) })
+	}
+	return "[]" // *[]Rule without rules
+}
+
+func yamlList[T any](items []T, text func(T) string) string {
+	parts := make([]string, 0, len(items))
+	for _, i := range items {
+		parts = append(parts, text(i))
+	}
+	return "[" + strings.Join(parts, ", ") + "]"
+}
+
+// yamlText writes s plain when no reader of YAML could take it for anything but
+// this text, and otherwise in double quotes, whose escapes Go and YAML share.
+func yamlText(s string) string {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./"
+	letter := s != "" && (s[0]|0x20 >= 'a' && s[0]|0x20 <= 'z')
+	if letter && strings.Trim(s, plain) == "" {
+		switch strings.ToLower(s) {
+		case "true", "false", "null", "yes", "no", "on", "off", "y", "n":
+		default:
+			return s
+		}
+	}
+	return strconv.Quote(s)
+}

@@ -1,0 +1,200 @@
+package config
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Values of [Settings.Environment].
+const (
+	Production  = "production"
+	Development = "development"
+)
+
+// Settings are all settings of the service. [Load] makes them; the comments
+// give the key in the file, the range and the default.
+type Settings struct {
+	// Environment is Production (default) or Development.
+	Environment string
+	// Listen is the TCP address to serve, "host:port". Default ":8443";
+	// in development "127.0.0.1:8080".
+	Listen string
+	// DatabaseURL is "sqlite:FILE". Default "sqlite:merlon.db".
+	DatabaseURL Secret
+	// SecretKey is text of 32 to 4096 bytes. Required in production; generated
+	// anew at each load in development when it is not set.
+	SecretKey Secret
+	// SecretKeyGenerated says that SecretKey will not survive a restart.
+	SecretKeyGenerated bool
+	// SecretKeyPrevious are former keys, accepted for reading while rotating.
+	SecretKeyPrevious []Secret
+	// Origins are the web origins of CORS and CSRF: "https://app.example.com"
+	// or "https://*.example.com"; http only in development. Default none; in
+	// development three local ones.
+	Origins []string
+	// Hosts are the host names or addresses the service answers to, lower case
+	// and without a port. Required in production; in development the server
+	// accepts loopback names beside them.
+	Hosts []string
+	// TrustedProxies are the networks whose forwarding headers are believed,
+	// masked and with v4-mapped networks unmapped. Default none.
+	TrustedProxies []netip.Prefix
+	// CORS is what origins may do.
+	CORS CORS
+	// TLS is the certificate to serve with; empty means clear text.
+	TLS TLS
+	// SecurityContact is the Contact of security.txt (RFC 9116 section 2.5.3):
+	// a mailto:, https: or tel: URI. Default none.
+	SecurityContact string
+	// Password is how passwords are hashed and judged.
+	Password Password
+	// Sessions is how long sessions live.
+	Sessions Sessions
+	// Headers are the security headers.
+	Headers Headers
+	// RateLimits are the guards and the rules.
+	RateLimits RateLimits
+	// Audit is where security events go.
+	Audit Audit
+}
+
+// CORS is the section cors.
+type CORS struct {
+	Credentials    bool          // default true
+	Methods        []string      // of GET HEAD POST PUT PATCH DELETE OPTIONS; default all but HEAD and OPTIONS
+	RequestHeaders []string      // field names; "*" is refused
+	ExposedHeaders []string      // field names; "*" is refused
+	MaxAge         time.Duration // 0s to 24h, whole seconds; default 24h
+}
+
+// TLS is the section tls: paths of PEM files, both or none.
+type TLS struct {
+	Cert string
+	Key  string
+}
+
+// Password is the section password. The floor of argon2id is memory 19456 KiB
+// with time 2, or 47104 KiB with time 1 (OWASP Password Storage).
+type Password struct {
+	Algorithm  string // argon2id (default) or bcrypt
+	MemoryKiB  int    // 19456 to 1048576; default 19456
+	Time       int    // 1 to 16; default 2
+	Threads    int    // 1 to 16; default 1
+	BcryptCost int    // 10 to 16; default 12
+	MinLength  int    // 8 to 64 code points; default 8
+}
+
+// Sessions is the section sessions.
+type Sessions struct {
+	IdleTimeout     time.Duration // 1m to 24h, not above AbsoluteTimeout; default 30m
+	AbsoluteTimeout time.Duration // 1m to 720h; default 12h
+}
+
+// Headers is the section headers.
+type Headers struct {
+	Profile    string        // api
+	HSTSMaxAge time.Duration // 5m to 87600h; default 17520h (RFC 6797 section 6.1.1)
+}
+
+// RateLimits is the section rate_limits.
+type RateLimits struct {
+	// Default limits routes without a rule of their own: 100 per minute by
+	// principal_or_address and route.
+	Default Limit
+	// Address is the guard over all routes before authentication: 1000 per minute.
+	// Its By is always address.
+	Address Limit
+	// BadCredentials is the guard on refused credentials by address: 30 per minute.
+	// Its By is always address.
+	BadCredentials Limit
+	// OnStoreError is deny, allow or local (default): what a failing store means. In
+	// memory, the only store of this version, nothing fails.
+	OnStoreError string
+	// Rules replace Default on the routes they match. Default login,
+	// login-account and register; a list in the file replaces them as a whole.
+	Rules []Rule
+}
+
+// Limit is so many requests in each window of that length.
+type Limit struct {
+	Limit  int           // 1 to 1000000
+	Window time.Duration // 1s to 744h, whole seconds
+	By     []string      // what is counted apart, see Rule.By
+}
+
+// Values of [Rule.Count].
+const (
+	CountRequests = "requests"
+	CountFailures = "failures"
+)
+
+// Rule is one entry of rate_limits.rules.
+type Rule struct {
+	// Name is unique, lower case, and none of default, address, bad_credentials.
+	Name string
+	// Match are route patterns such as "POST /api/v1/auth/login".
+	Match []string
+	// Limit (1 to 1000000) requests per Window (1s to 744h) are admitted.
+	Limit  int
+	Window time.Duration
+	// By are the parts of the key: address, account, principal,
+	// principal_or_address, session, key, header:<Name>, route.
+	By []string
+	// Count is CountRequests (default) or CountFailures.
+	Count string
+}
+
+// Audit is the section audit.
+type Audit struct {
+	Log        string // path of the event log; empty only with Stdout; default logs/security.log
+	Stdout     bool   // default false
+	MaxSizeMiB int    // 1 to 10240; default 100
+	Keep       int    // rotated files kept, 1 to 1000; default 10
+}
+
+// DatabaseFile returns the FILE of a DatabaseURL "sqlite:FILE".
+func (s Settings) DatabaseFile() string {
+	return strings.TrimPrefix(s.DatabaseURL.Reveal(), sqliteScheme)
+}
+
+func defaults(environment string) Settings {
+	s := Settings{
+		Environment: environment,
+		Listen:      ":8443",
+		DatabaseURL: NewSecret(sqliteScheme + "merlon.db"),
+		CORS: CORS{
+			Credentials:    true,
+			Methods:        []string{"GET", "POST", "PUT", "PATCH", "DELETE"},
+			RequestHeaders: []string{"Authorization", "Content-Type", "X-API-Key", "X-CSRF-Token", "X-Requested-With"},
+			ExposedHeaders: []string{"RateLimit", "RateLimit-Policy", "Retry-After", "X-RateLimit-Limit",
+				"X-RateLimit-Remaining", "X-RateLimit-Reset", "X-Request-Id"},
+			MaxAge: 24 * time.Hour,
+		},
+		Password: Password{Algorithm: "argon2id", MemoryKiB: 19456, Time: 2, Threads: 1, BcryptCost: 12, MinLength: 8},
+		Sessions: Sessions{IdleTimeout: 30 * time.Minute, AbsoluteTimeout: 12 * time.Hour},
+		Headers:  Headers{Profile: "api", HSTSMaxAge: 17520 * time.Hour},
+		RateLimits: RateLimits{
+			Default:        Limit{Limit: 100, Window: time.Minute, By: []string{"principal_or_address", "route"}},
+			Address:        Limit{Limit: 1000, Window: time.Minute, By: []string{"address"}},
+			BadCredentials: Limit{Limit: 30, Window: time.Minute, By: []string{"address"}},
+			OnStoreError:   "local",
+			Rules: []Rule{
+				{Name: "login", Match: slices.Clone(passwordRoutes[:]), Limit: 5, Window: 5 * time.Minute,
+					By: []string{"address"}, Count: CountFailures},
+				{Name: "login-account", Match: slices.Clone(passwordRoutes[:]), Limit: 50, Window: time.Hour,
+					By: []string{"account"}, Count: CountFailures},
+				{Name: "register", Match: []string{registerRoute}, Limit: 10, Window: time.Minute,
+					By: []string{"address"}, Count: CountRequests},
+			},
+		},
+		Audit: Audit{Log: "logs/security.log", MaxSizeMiB: 100, Keep: 10},
+	}
+	if environment == Development {
+		// Plain HTTP is served on loopback only, so the default listens there.
+		s.Listen = "127.0.0.1:8080"
+		s.Origins = []string{"http://localhost:3000", "http://localhost:8080", "http://127.0.0.1:3000"}
+	}
+	return s
+}

@@ -1,0 +1,330 @@
+package config_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/merlonhq/merlon/server/internal/config"
+)
+
+// Each setting with the values at its edges, and what each wrong one is called.
+// Values are YAML; "" in want means accepted.
+var settingRows = []struct {
+	name   string
+	values map[string]string
+}{
+	{"environment", map[string]string{"production": "", "": "E007", "\"\"": "E007", "Production": "E012", "prod": "E012", "1": "E006", "[production]": "E006"}},
+	{"listen", map[string]string{"\":8443\"": "", "\"[::1]:0\"": "", "\"localhost:1\"": "", "\"10.0.0.1:65535\"": "", "": "E007", "\":65536\"": "E023", "\"10.0.0.1\"": "E023",
+		"\"example.com:1\"": "E023", "\":08\"": "E023", "\":http\"": "E023", "8443": "E006", "{a: 1}": "E006"}},
+	{"database_url", map[string]string{"sqlite:merlon.db": "", "sqlite:/var/lib/merlon/merlon.db": "", "": "", "merlon.db": "E032", "\"sqlite:\"": "E032", "\"sqlite::memory:\"": "E032",
+		"sqlite://x/y": "E032", "\"sqlite:file:x\"": "E032", "\"sqlite:m.db?mode=memory\"": "E032", "mysql://h/d": "E032", "postgres://h/d": "E011", "postgresql://h/d": "E011", "1": "E006"}},
+	{"secret_key", map[string]string{testKey: "", testKey[:32]: "", "": "E013", "\"\"": "E013", testKey[:31]: "E014", strings.Repeat("a", 64): "E014", strings.Repeat("abcdefg", 9): "E014",
+		strings.Repeat("q7Zk2Wv9", 4): "E014", "abcdefghijklmnopqrstuvwxyzABCDEFGHIJ": "E014", "\"01234567890123456789012345678901\"": "E014", "change-me-q8r2z5v1k9w3x7t4m6n0b2c5": "E014",
+		"Your_Secret_Key_q8r2z5v1k9w3x7t4m6n0": "E014", "\" " + testKey + "\"": "E014", strings.Repeat(testKey, 200): "E014", "12345678": "E006",
+		"[" + testKey + "]": "E006", "\"" + testKey + "\\n\"": "E006", "{a: b}": "E006"}},
+	{"secret_key_previous", map[string]string{"[]": "", "[" + testKey + "-1]": "", "[short]": "E014", "": "", testKey + "-1": "E006", "[\"\"]": "E007", "[1]": "E006"}},
+	{"origins", map[string]string{"[]": "", "[\"https://app.example.com\"]": "", "[\"https://app.example.com:8443\"]": "", "[\"https://*.example.com\"]": "", "[\"https://[::1]:3000\"]": "",
+		"[\"https://10.0.0.1\"]": "", "[\"http://app.example.com\"]": "E018", "[\"*\"]": "E017", "[\"null\"]": "E017", "[null]": "E007", "[\"https://app.example.com/\"]": "E017",
+		"[\"https://app.example.com:443\"]": "E017", "[\"https://app.example.com:0\"]": "E017", "[\"https://App.example.com\"]": "E017", "[\"https://u:p@app.example.com\"]": "E017",
+		"[\"https://*\"]": "E017", "[\"https://*.com\"]": "E017", "[\"https://*.co.uk\"]": "E017", "[\"https://*.github.io\"]": "E017", "[\"https://*.10.0.0.1\"]": "E017", "[\"https://a.*.example.com\"]": "E017",
+		"[\"https://\"]": "E017", "[\"ftp://a.example\"]": "E017", "[app.example.com]": "E017", "[\"https://1.2.3.4.5\"]": "E017", "[\"https://[::1\"]": "E017", "[\"https://[0:0::1]\"]": "E017",
+		"[\"https://münchen.example\"]": "E017", "[\"https://a.example\", \"https://a.example\"]": "E034", "https://a.example": "E006", "[[a]]": "E006", "": "E007", "\"\"": "E006"}},
+	{"hosts", map[string]string{"[api.example.com]": "", "[localhost, 127.0.0.1, \"::1\"]": "", "[]": "E015", "": "E007", "[\"*\"]": "E019", "[\"*.example.com\"]": "E019", "[\"a.example:8443\"]": "E019",
+		"[Api.example.com]": "E019", "[\"[::1]\"]": "E019", "[a..b]": "E019", "[-a.example]": "E019", "[a_b.example]": "E019", "[1.2.3.4.5]": "E019", "[1.2.3.256]": "E019", "[\"\"]": "E007", "[a.example, a.example]": "E034", "api.example.com": "E006", "[1]": "E006", "{a: b}": "E006"}},
+	{"trusted_proxies", map[string]string{"[10.0.0.1]": "", "[10.0.0.0/8]": "", "[\"fd00::/8\", \"::1\"]": "", "[\"fc00::/7\"]": "", "[\"::ffff:10.0.0.0/104\"]": "", "[]": "E016", "": "E007",
+		"[0.0.0.0/0]": "E021", "[\"::/0\"]": "E021", "[0.0.0.0/1]": "E021", "[128.0.0.0/1]": "E021", "[\"::ffff:0.0.0.0/96\"]": "E021", "[\"::/8\"]": "E021", "[\"2000::/3\"]": "E021", "[\"::ffff:0:0/97\"]": "E021",
+		"[10.0.0.1/24]": "E020", "[10.0.0]": "E020", "[proxy.example.com]": "E020", "[\"fe80::1%eth0\"]": "E020", "[\"\"]": "E007", "[10.0.0.1, 10.0.0.1/32]": "E034", "10.0.0.1": "E006"}},
+	{"cors.credentials", map[string]string{"true": "", "false": "", "": "E007", "\"true\"": "E006", "yes": "E006", "1": "E006", "[]": "E006"}},
+	{"cors.methods", map[string]string{"[GET, HEAD, OPTIONS]": "", "[]": "", "[get]": "E012", "[\"*\"]": "E012", "[TRACE]": "E012", "[GET, GET]": "E034", "GET": "E006", "": "E007"}},
+	{"cors.request_headers", map[string]string{"[X-A]": "", "[]": "", "[\"*\"]": "E026", "[\"X A\"]": "E026", "[\"X:A\"]": "E026", "[cookie]": "E026", "[Sec-Fetch-Site]": "E026", "[\"\"]": "E007", "X-A": "E006"}},
+	{"cors.exposed_headers", map[string]string{"[X-A]": "", "[]": "", "[\"*\"]": "E026", "[set-cookie]": "E026", "[\"é\"]": "E026", "[X-A, X-A]": "E034", "true": "E006"}},
+	{"cors.max_age", map[string]string{"0s": "", "24h": "", "24h1s": "E008", "-1s": "E008", "1500ms": "E008", "0": "E006", "600": "E006", "\"600\"": "E006", "1 day": "E006", "": "E007", "[1h]": "E006", "9999999999h": "E006"}},
+	{"security_contact", map[string]string{"mailto:security@example.com": "", "https://example.com/security": "", "\"tel:+1-201-555-0123\"": "", "": "", "security@example.com": "E025", "http://example.com": "E025",
+		"\"mailto:\"": "E025", "\"https://\"": "E025", "\"tel:\"": "E025", "\"mailto:a@b\\r\\nX: y\"": "E006", "[a]": "E006"}},
+	{"password.algorithm", map[string]string{"argon2id": "", "bcrypt": "", "argon2i": "E012", "": "E007", "true": "E006"}},
+	{"password.memory_kib", map[string]string{"19456": "", "1048576": "", "19455": "E008", "1048577": "E008", "0": "E008", "-1": "E008", "99999999999999999999": "E006", "19456.0": "E006", "0x5000": "E006", "020000": "E006", "19_456": "E006", "\"19456\"": "E006", "": "E007"}},
+	{"password.time", map[string]string{"2": "", "16": "", "1": "E027", "0": "E008", "17": "E008", "1h": "E006"}},
+	{"password.threads", map[string]string{"1": "", "16": "", "0": "E008", "17": "E008", "one": "E006"}},
+	{"password.bcrypt_cost", map[string]string{"10": "", "16": "", "9": "E008", "17": "E008", "1e1": "E006"}},
+	{"password.min_length", map[string]string{"8": "", "64": "", "7": "E008", "65": "E008", ".inf": "E006"}},
+	{"sessions.idle_timeout", map[string]string{"1m": "", "12h": "", "12h1s": "E028", "59s": "E008", "25h": "E008", "-30m": "E008", "30": "E006", "": "E007"}},
+	{"sessions.absolute_timeout", map[string]string{"30m": "", "720h": "", "29m": "E028", "59s": "E008", "721h": "E008", "12": "E006", "": "E007"}},
+	{"headers.profile", map[string]string{"api": "", "web": "E011", "none": "E012", "": "E007", "false": "E006"}},
+	{"headers.hsts_max_age", map[string]string{"5m": "", "87600h": "", "299s": "E008", "0s": "E008", "87601h": "E008", "31536000": "E006", "": "E007"}},
+	{"rate_limits.default.limit", map[string]string{"1": "", "1000000": "", "0": "E008", "-1": "E008", "1000001": "E008", "many": "E006", "": "E007"}},
+	{"rate_limits.default.window", map[string]string{"1s": "", "744h": "", "0s": "E008", "744h1s": "E008", "60": "E006", "": "E007"}},
+	{"rate_limits.default.by", map[string]string{"[address]": "", "[principal, \"header:X-Tenant\"]": "", "[session, key, account, route]": "", "[]": "E007", "": "E007", "[ip]": "E031", "[\"header:\"]": "E031",
+		"[\"header:X A\"]": "E031", "[\"header:cookie\"]": "E031", "[address, address]": "E034", "address": "E006"}},
+	{"rate_limits.address.limit", map[string]string{"1": "", "1000000": "", "0": "E008", "1000001": "E008", "x": "E006"}},
+	{"rate_limits.address.window", map[string]string{"1s": "", "744h": "", "0s": "E008", "745h": "E008", "1": "E006"}},
+	{"rate_limits.bad_credentials.limit", map[string]string{"1": "", "1000000": "", "0": "E008", "1000001": "E008", "x": "E006"}},
+	{"rate_limits.bad_credentials.window", map[string]string{"1s": "", "744h": "", "0s": "E008", "745h": "E008", "1": "E006"}},
+	{"rate_limits.on_store_error", map[string]string{"deny": "", "allow": "", "local": "", "ignore": "E012", "": "E007", "1": "E006"}},
+	{"audit.log", map[string]string{"logs/x.log": "", "/var/log/x.log": "", "": "E035", "1": "E006", "\"a\\0b\"": "E006", "\"-----BEGIN PRIVATE KEY-----\"": "E006"}},
+	{"audit.stdout", map[string]string{"true": "", "false": "", "on": "E006", "": "E007"}},
+	{"audit.max_size_mib", map[string]string{"1": "", "10240": "", "0": "E008", "10241": "E008", "100MiB": "E006", "": "E007"}},
+	{"audit.keep", map[string]string{"1": "", "1000": "", "0": "E008", "1001": "E008", "[]": "E006"}},
+	{"tls.cert", map[string]string{"cert.pem": "E022", "": "", "1": "E006", "\"-----BEGIN CERTIFICATE-----\"": "E006"}},
+	{"tls.key", map[string]string{"key.pem": "E022", "": "", "true": "E006", "\"-----BEGIN PRIVATE KEY-----\\nxx\"": "E006"}},
+	{"operations_listen", map[string]string{"\"\"": "", "": "", "\"127.0.0.1:9090\"": "E011"}},
+	{"redis_url", map[string]string{"\"\"": "", "": "", "redis://h": "E011", "[a]": "E011"}},
+	{"redirect_listen", map[string]string{"\"\"": "", "\":80\"": "E011"}},
+	{"rate_limits.expected_nodes", map[string]string{"1": "", "2": "E011"}},
+	{"acme", map[string]string{"{domains: [a.example]}": "E011"}},
+	{"tokens", map[string]string{"{algorithm: EdDSA}": "E011"}},
+	{"upstreams", map[string]string{"[{name: blog}]": "E011"}},
+	{"routes", map[string]string{"[{match: GET /}]": "E011"}},
+	{"rate_limits", map[string]string{"": "", "[]": "E006", "1": "E006"}},
+	{"cors.max-age", map[string]string{"1h": "E003"}},
+}
+
+// nested writes a dotted name as the nested YAML it stands for.
+func nested(name, value string) string {
+	var b strings.Builder
+	parts := strings.Split(name, ".")
+	for i, p := range parts {
+		b.WriteString(strings.Repeat("  ", i) + p + ":")
+		if i == len(parts)-1 {
+			b.WriteString(" " + value)
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+func TestEverySettingAtItsEdges(t *testing.T) {
+	for _, row := range settingRows {
+		for value, want := range row.values {
+			text := nested(row.name, value)
+			_, problems := load(production(text))
+			if want == "" {
+				if len(problems) > 0 {
+					t.Errorf("%s refused:\n%s", text, lines(problems))
+				}
+				continue
+			}
+			got := ids(problems)
+			if len(got) == 0 || slices.ContainsFunc(got, func(id string) bool { return id != want }) {
+				t.Errorf("%s: %v, want %s\n%s", text, got, want, lines(problems))
+				continue
+			}
+			if p := problems[0]; !strings.HasPrefix(p.Where, "merlon.yaml:") && p.Where != "settings" {
+				t.Errorf("%s is at %q", text, p.Where)
+			}
+		}
+	}
+}
+
+func TestTheTableAboveHasEverySetting(t *testing.T) {
+	s, _ := load("environment: development")
+	var path []string
+	for _, line := range strings.Split(strings.TrimSpace(string(s.YAML())), "\n") {
+		key, _, _ := strings.Cut(strings.TrimLeft(line, " "), ":")
+		depth := (len(line) - len(strings.TrimLeft(line, " "))) / 2
+		if strings.HasPrefix(key, "- ") || depth > 2 || depth == 2 && path[0]+path[1] == "rate_limitsrules" {
+			continue
+		}
+		path = append(path[:depth:depth], key)
+		name := strings.Join(path, ".")
+		if strings.HasSuffix(line, ":") || name == "rate_limits.rules" {
+			continue
+		}
+		found := false
+		for _, row := range settingRows {
+			found = found || row.name == name
+		}
+		if !found {
+			t.Errorf("%s has no row", name)
+		}
+	}
+}
+
+func TestDefaultsAreThoseOfTheContract(t *testing.T) {
+	s, problems := load(production(""))
+	wantIDs(t, problems)
+	const want = `environment: production
+listen: ":8443"
+database_url: "[redacted]"
+secret_key: "[redacted]"
+secret_key_previous: []
+origins: []
+hosts: [api.example.com]
+trusted_proxies: ["10.1.0.0/16"]
+cors:
+  credentials: true
+  methods: [GET, POST, PUT, PATCH, DELETE]
+  request_headers: [Authorization, Content-Type, X-API-Key, X-CSRF-Token, X-Requested-With]
+  exposed_headers: [RateLimit, RateLimit-Policy, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, X-Request-Id]
+  max_age: 24h
+tls:
+  cert: ""
+  key: ""
+security_contact: ""
+password:
+  algorithm: argon2id
+  memory_kib: 19456
+  time: 2
+  threads: 1
+  bcrypt_cost: 12
+  min_length: 8
+sessions:
+  idle_timeout: 30m
+  absolute_timeout: 12h
+headers:
+  profile: api
+  hsts_max_age: 17520h
+rate_limits:
+  default:
+    limit: 100
+    window: 1m
+    by: [principal_or_address, route]
+  address:
+    limit: 1000
+    window: 1m
+  bad_credentials:
+    limit: 30
+    window: 1m
+  on_store_error: local
+  rules:
+    - name: login
+      match: ["POST /api/v1/auth/login", "POST /api/v1/users/me/password"]
+      limit: 5
+      window: 5m
+      by: [address]
+      count: failures
+    - name: login-account
+      match: ["POST /api/v1/auth/login", "POST /api/v1/users/me/password"]
+      limit: 50
+      window: 1h
+      by: [account]
+      count: failures
+    - name: register
+      match: ["POST /api/v1/users"]
+      limit: 10
+      window: 1m
+      by: [address]
+      count: requests
+audit:
+  log: logs/security.log
+  stdout: false
+  max_size_mib: 100
+  keep: 10
+`
+	if got := string(s.YAML()); got != want {
+		t.Errorf("defaults:\n%s", got)
+	}
+	if s.DatabaseFile() != "merlon.db" || s.DatabaseURL.Reveal() != "sqlite:merlon.db" {
+		t.Errorf("database %q", s.DatabaseURL.Reveal())
+	}
+}
+
+func TestDevelopmentRelaxesExactlyWhatTheContractSays(t *testing.T) {
+	s, problems := load("environment: development")
+	wantIDs(t, problems)
+	want := []string{"http://localhost:3000", "http://localhost:8080", "http://127.0.0.1:3000"}
+	if s.Environment != "development" || !slices.Equal(s.Origins, want) || s.Listen != "127.0.0.1:8080" {
+		t.Errorf("%+v", s)
+	}
+	again, _ := load("environment: development")
+	if !s.SecretKeyGenerated || len(s.SecretKey.Reveal()) < 32 || s.SecretKey.Equal(again.SecretKey) {
+		t.Error("the secret key is not generated anew")
+	}
+	p, _ := load(production("secret_key: " + testKey))
+	s.Environment, s.Listen, s.Origins, s.Hosts, s.TrustedProxies = p.Environment, p.Listen, p.Origins, p.Hosts, p.TrustedProxies
+	if got, want := string(s.YAML()), string(p.YAML()); got != want {
+		t.Errorf("development differs in more:\n%s\n%s", got, want)
+	}
+
+	s, problems = load("environment: development\nsecret_key: " + testKey + "\norigins: []")
+	wantIDs(t, problems)
+	if s.SecretKeyGenerated || s.SecretKey.Reveal() != testKey || len(s.Origins) != 0 {
+		t.Error("what is set does not win over the development default")
+	}
+	_, problems = load("environment: development\nsecret_key: short\norigins: [\"*\"]\nrate_limits: {on_store_error: none}")
+	wantIDs(t, problems, "E014", "E017", "E012")
+}
+
+func TestProductionIsTheDefaultAndRequiresItsThree(t *testing.T) {
+	s, problems := config.Load(config.Source{Open: files{}.open})
+	wantIDs(t, problems, "E013", "E015", "E016")
+	if s.Environment != "production" || s.SecretKey.IsSet() {
+		t.Errorf("%v", s.Environment)
+	}
+	_, problems = load("", "MERLON_ENVIRONMENT=dev")
+	wantIDs(t, problems, "E012", "E013", "E015", "E016")
+}
+
+func TestRulesOfTheFileReplaceTheBuiltInOnes(t *testing.T) {
+	s, problems := load(production(rule))
+	wantIDs(t, problems)
+	if len(s.RateLimits.Rules) != 1 || s.RateLimits.Rules[0].Name != "all" || s.RateLimits.Rules[0].Count != config.CountRequests {
+		t.Errorf("%+v", s.RateLimits.Rules)
+	}
+	_, problems = load(production("rate_limits: {rules: []}"))
+	wantIDs(t, problems, "W001", "W001", "W001")
+	if config.Fatal(problems) {
+		t.Error("a finding stops the service")
+	}
+}
+
+func TestRules(t *testing.T) {
+	const lead = "rate_limits:\n  rules:\n    - "
+	const good = "{name: a, match: [GET /a], limit: 1, window: 1s, by: [address]}"
+	rows := map[string]struct {
+		rules string
+		want  []string
+	}{
+		"a rule at its lower edges":             {good, nil},
+		"a rule at its upper edges":             {"{name: a, match: [\"GET /a/{b}/{c...}\"], limit: 1000000, window: 744h, by: [key, route], count: failures}", nil},
+		"a name listed twice":                   {good + "\n    - " + good, []string{"E029"}},
+		"a name of a guard":                     {strings.Replace(good, "name: a", "name: bad_credentials", 1), []string{"E029"}},
+		"a name in upper case":                  {strings.Replace(good, "name: a", "name: A", 1), []string{"E029"}},
+		"no name":                               {strings.Replace(good, "name: a, ", "", 1), []string{"E007"}},
+		"no match":                              {strings.Replace(good, "match: [GET /a], ", "", 1), []string{"E007"}},
+		"an empty match":                        {strings.Replace(good, "[GET /a]", "[]", 1), []string{"E007"}},
+		"no limit":                              {strings.Replace(good, "limit: 1, ", "", 1), []string{"E007"}},
+		"no window":                             {strings.Replace(good, "window: 1s, ", "", 1), []string{"E007"}},
+		"no by":                                 {strings.Replace(good, ", by: [address]", "", 1), []string{"E007"}},
+		"limit zero":                            {strings.Replace(good, "limit: 1", "limit: 0", 1), []string{"E008"}},
+		"a window under a second":               {strings.Replace(good, "1s", "999ms", 1), []string{"E008"}},
+		"a window over 31 days":                 {strings.Replace(good, "1s", "745h", 1), []string{"E008"}},
+		"a pattern without a method":            {strings.Replace(good, "GET /a", "/a", 1), []string{"E030"}},
+		"a pattern without a path":              {strings.Replace(good, "GET /a", "GET", 1), []string{"E030"}},
+		"a pattern with a relative path":        {strings.Replace(good, "GET /a", "GET a", 1), []string{"E030"}},
+		"a pattern with a query":                {strings.Replace(good, "GET /a", "\"GET /a?b\"", 1), []string{"E030"}},
+		"a pattern with an invented method":     {strings.Replace(good, "GET /a", "GOT /a", 1), []string{"E030"}},
+		"a pattern with an unclosed wildcard":   {strings.Replace(good, "GET /a", "\"GET /{a\"", 1), []string{"E030"}},
+		"a pattern with a double slash":         {strings.Replace(good, "GET /a", "GET //a", 1), []string{"E030"}},
+		"an unknown count":                      {strings.Replace(good, "}", ", count: all}", 1), []string{"E012"}},
+		"an unknown member":                     {strings.Replace(good, "}", ", weigth: 1}", 1), []string{"E003"}},
+		"a member written twice":                {strings.Replace(good, "}", ", limit: 2}", 1), []string{"E004"}},
+		"a rule that is text":                   {"login", []string{"E006"}},
+		"a rule that is nothing":                {"", []string{"E007"}},
+		"three things wrong are three problems": {"{name: A, match: GET /a, limit: 1, window: 1s, by: [ip]}", []string{"E029", "E006", "E031"}},
+	}
+	for name, row := range rows {
+		_, problems := load(production(lead + row.rules + "\n"))
+		problems = slices.DeleteFunc(problems, func(p config.Problem) bool { return p.ID == "merlon.W001" })
+		got := ids(problems)
+		slices.Sort(row.want)
+		if fmt.Sprint(got) != fmt.Sprint(append([]string{}, row.want...)) {
+			t.Errorf("%s: %v, want %v\n%s", name, got, row.want, lines(problems))
+		}
+	}
+}
+
+func TestARuleGuardsARouteOnlyByWhatTheCallerCannotChoose(t *testing.T) {
+	for by, want := range map[string]int{"[address]": 0, "[account]": 0, "[principal_or_address]": 0, "[address, route]": 0,
+		"[session]": 3, "[key]": 3, "[\"header:X-Id\"]": 3, "[address, \"header:X-Id\"]": 3, "[route]": 3} {
+		_, problems := load(production(strings.Replace(rule, "[address]", by, 1)))
+		if len(problems) != want {
+			t.Errorf("by %s: %d findings, want %d\n%s", by, len(problems), want, lines(problems))
+		}
+	}
+	_, problems := load(production("rate_limits:\n  rules:\n    - {name: all, match: [\"POST /api/v1/{rest...}\"], limit: 5, window: 1m, by: [address]}"))
+	wantIDs(t, problems)
+	_, problems = load(production("rate_limits:\n  rules:\n    - {name: all, match: [\"GET /api/v1/{rest...}\"], limit: 5, window: 1m, by: [address]}"))
+	wantIDs(t, problems, "W001", "W001", "W001")
+}

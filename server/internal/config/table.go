@@ -1,0 +1,139 @@
+package config
+
+import (
+	"strings"
+	"time"
+)
+
+// spec is what a value must be beyond the type of its field.
+type spec struct {
+	required bool                // empty text is an error
+	min, max int64               // whole numbers; seconds of durations
+	oneOf    []string            // the choices, of a text or of each element
+	check    func(string) *fault // the form, of a non-empty text or of each element
+}
+
+// field is one setting: its name, where it is kept, and its rule. The type that
+// place points to says how the value is written.
+type field[T any] struct {
+	name  string
+	place func(*T) any
+	spec  spec
+}
+
+const (
+	day       = 24 * 60 * 60
+	hour      = 60 * 60
+	maxWindow = 31 * day
+	maxLimit  = 1_000_000
+)
+
+// settings are all settings in the order in which they are printed.
+func settings() []field[Settings] {
+	seconds := func(low, high int64) spec { return spec{min: low, max: high} }
+	whole := seconds
+	methods := []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+	return []field[Settings]{
+		{"environment", func(s *Settings) any { return &s.Environment }, spec{required: true, oneOf: []string{Production, Development}}},
+		{"listen", func(s *Settings) any { return &s.Listen }, spec{required: true, check: checkListen}},
+		{"database_url", func(s *Settings) any { return &s.DatabaseURL }, spec{check: checkDatabaseURL}},
+		{"secret_key", func(s *Settings) any { return &s.SecretKey }, spec{check: checkSecretKey}},
+		{"secret_key_previous", func(s *Settings) any { return &s.SecretKeyPrevious }, spec{check: checkSecretKey}},
+		{"origins", func(s *Settings) any { return &s.Origins }, spec{check: checkOrigin}},
+		{"hosts", func(s *Settings) any { return &s.Hosts }, spec{check: checkHost}},
+		{"trusted_proxies", func(s *Settings) any { return &s.TrustedProxies }, spec{}},
+		{"cors.credentials", func(s *Settings) any { return &s.CORS.Credentials }, spec{}},
+		{"cors.methods", func(s *Settings) any { return &s.CORS.Methods }, spec{oneOf: methods}},
+		{"cors.request_headers", func(s *Settings) any { return &s.CORS.RequestHeaders }, spec{check: checkRequestHeader}},
+		{"cors.exposed_headers", func(s *Settings) any { return &s.CORS.ExposedHeaders }, spec{check: checkExposedHeader}},
+		{"cors.max_age", func(s *Settings) any { return &s.CORS.MaxAge }, seconds(0, day)},
+		{"tls.cert", func(s *Settings) any { return &s.TLS.Cert }, spec{check: checkPath}},
+		{"tls.key", func(s *Settings) any { return &s.TLS.Key }, spec{check: checkPath}},
+		{"security_contact", func(s *Settings) any { return &s.SecurityContact }, spec{check: checkContact}},
+		{"password.algorithm", func(s *Settings) any { return &s.Password.Algorithm }, spec{required: true, oneOf: []string{"argon2id", "bcrypt"}}},
+		{"password.memory_kib", func(s *Settings) any { return &s.Password.MemoryKiB }, whole(argonMemoryFloor, 1<<20)},
+		{"password.time", func(s *Settings) any { return &s.Password.Time }, whole(1, 16)},
+		{"password.threads", func(s *Settings) any { return &s.Password.Threads }, whole(1, 16)},
+		{"password.bcrypt_cost", func(s *Settings) any { return &s.Password.BcryptCost }, whole(10, 16)},
+		{"password.min_length", func(s *Settings) any { return &s.Password.MinLength }, whole(8, 64)},
+		{"sessions.idle_timeout", func(s *Settings) any { return &s.Sessions.IdleTimeout }, seconds(60, day)},
+		{"sessions.absolute_timeout", func(s *Settings) any { return &s.Sessions.AbsoluteTimeout }, seconds(60, 30*day)},
+		{"headers.profile", func(s *Settings) any { return &s.Headers.Profile }, spec{required: true, oneOf: []string{"api"}}},
+		{"headers.hsts_max_age", func(s *Settings) any { return &s.Headers.HSTSMaxAge }, seconds(300, 87600*hour)},
+		{"rate_limits.default.limit", func(s *Settings) any { return &s.RateLimits.Default.Limit }, whole(1, maxLimit)},
+		{"rate_limits.default.window", func(s *Settings) any { return &s.RateLimits.Default.Window }, seconds(1, maxWindow)},
+		{"rate_limits.default.by", func(s *Settings) any { return &s.RateLimits.Default.By }, spec{required: true, check: checkBy}},
+		{"rate_limits.address.limit", func(s *Settings) any { return &s.RateLimits.Address.Limit }, whole(1, maxLimit)},
+		{"rate_limits.address.window", func(s *Settings) any { return &s.RateLimits.Address.Window }, seconds(1, maxWindow)},
+		{"rate_limits.bad_credentials.limit", func(s *Settings) any { return &s.RateLimits.BadCredentials.Limit }, whole(1, maxLimit)},
+		{"rate_limits.bad_credentials.window", func(s *Settings) any { return &s.RateLimits.BadCredentials.Window }, seconds(1, maxWindow)},
+		{"rate_limits.on_store_error", func(s *Settings) any { return &s.RateLimits.OnStoreError }, spec{required: true, oneOf: []string{"deny", "allow", "local"}}},
+		{"rate_limits.rules", func(s *Settings) any { return &s.RateLimits.Rules }, spec{}},
+		{"audit.log", func(s *Settings) any { return &s.Audit.Log }, spec{check: checkPath}},
+		{"audit.stdout", func(s *Settings) any { return &s.Audit.Stdout }, spec{}},
+		{"audit.max_size_mib", func(s *Settings) any { return &s.Audit.MaxSizeMiB }, whole(1, 10240)},
+		{"audit.keep", func(s *Settings) any { return &s.Audit.Keep }, whole(1, 1000)},
+	}
+}
+
+// ruleFields are the members of a rule.
+func ruleFields() []field[Rule] {
+	return []field[Rule]{
+		{"name", func(r *Rule) any { return &r.Name }, spec{required: true, check: checkRuleName}},
+		{"match", func(r *Rule) any { return &r.Match }, spec{required: true, check: checkMatch}},
+		{"limit", func(r *Rule) any { return &r.Limit }, spec{min: 1, max: maxLimit}},
+		{"window", func(r *Rule) any { return &r.Window }, spec{min: 1, max: maxWindow}},
+		{"by", func(r *Rule) any { return &r.By }, spec{required: true, check: checkBy}},
+		{"count", func(r *Rule) any { return &r.Count }, spec{required: true, oneOf: []string{CountRequests, CountFailures}}},
+	}
+}
+
+// later are the settings of the contract that this version does not serve, a
+// section standing for everything below it. The neutral value, where there is
+// one, says what this version does and is accepted.
+type later struct{ name, neutral, instead string }
+
+func laterSettings() []later {
+	return []later{
+		{"operations_listen", "", "remove it; there are no metrics or pprof yet"},
+		{"redis_url", "", "remove it; limits are kept in memory, and this version supports one node on sqlite only"},
+		{"acme", "", "set tls.cert and tls.key, or terminate TLS at a trusted proxy"},
+		{"redirect_listen", "", "remove it; redirect clear text at the proxy"},
+		{"tokens", "", "remove it; sessions and API keys are the credentials of this version"},
+		{"rate_limits.expected_nodes", "1", "remove it; this version runs on one node"},
+		{"upstreams", "", "remove it; the gateway comes later"},
+		{"routes", "", "remove it; the gateway comes later"},
+	}
+}
+
+// laterChoice reports a choice of the contract that comes later.
+func laterChoice(name, value string) bool {
+	return name == "headers.profile" && value == "web"
+}
+
+func findLater(path string) (later, bool) {
+	for _, l := range laterSettings() {
+		if path == l.name || strings.HasPrefix(path, l.name+".") {
+			return l, true
+		}
+	}
+	return later{}, false
+}
+
+// isSection reports whether settings lie below path.
+func isSection(path string) bool {
+	for _, f := range settings() {
+		if strings.HasPrefix(f.name, path+".") {
+			return true
+		}
+	}
+	return false
+}
+
+// secretNames are the settings of type secret, redis_url included: it has no
+// place yet, but its files and variables are known.
+func secretNames() []string {
+	return []string{"secret_key", "secret_key_previous", "database_url", "redis_url"}
+}
+
+func durationOf(seconds int64) time.Duration { return time.Duration(seconds) * time.Second }

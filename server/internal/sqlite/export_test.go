@@ -1,0 +1,4 @@
+package sqlite
+
+// LockSetup is lockSetup, for tests.
+var LockSetup = lockSetup
