@@ -1,0 +1,143 @@
+package api
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/merlonhq/merlon/audit"
+	"github.com/merlonhq/merlon/csrf"
+	"github.com/merlonhq/merlon/identity"
+	"github.com/merlonhq/merlon/problem"
+	"github.com/merlonhq/merlon/server/internal/accounts"
+	"github.com/merlonhq/merlon/server/module"
+	"github.com/merlonhq/merlon/session"
+	"github.com/merlonhq/merlon/validate"
+)
+
+type credentials struct {
+	Username string                    `json:"username" text:"identifier" minLength:"1" maxLength:"254"`
+	Password string                    `json:"password" text:"secret" minLength:"1" maxLength:"128"`
+	Code     validate.Optional[string] `json:"code" text:"token" maxLength:"64" doc:"Of the second factor, for accounts that have one."`
+}
+
+type loggedIn struct {
+	User      user      `json:"user"`
+	CSRFToken string    `json:"csrf_token" maxLength:"512"`
+	ExpiresAt time.Time `json:"expires_at" doc:"When the session ends if it is not used."`
+}
+
+func (a *API) login(c *module.Call, in *credentials) (loggedIn, error) {
+	failedBefore, err := a.takeLoginQuota(c, in.Username)
+	if err != nil {
+		return loggedIn{}, err
+	}
+	u, err := a.authenticate(c, in.Username, in.Password)
+	if err != nil {
+		return loggedIn{}, err
+	}
+	// A session that the browser still has is replaced, not kept beside: whoever
+	// fixed it must not be logged in (session fixation).
+	if p := c.Principal(); p.Kind == identity.Session {
+		if err := a.Sessions.Revoke(c, p.SessionID, p.Subject); err != nil && !errors.Is(err, session.ErrNotFound) {
+			return loggedIn{}, err
+		}
+	}
+	token, rec, err := a.Sessions.Create(c, u.ID, session.Meta{Address: c.Client(), UserAgent: c.UserAgent()})
+	if err != nil {
+		return loggedIn{}, err
+	}
+	success := audit.AuthnLoginSuccess
+	if failedBefore {
+		success = audit.AuthnLoginSuccessAfterFail
+	}
+	c.Record(audit.Event{Type: success, Principal: u.ID})
+	c.Record(audit.Event{Type: audit.SessionCreated, Principal: u.ID, Detail: []slog.Attr{slog.String("session_id", rec.ID)}})
+
+	c.SetCookie(session.Cookie(token))
+	csrfToken, _ := a.CSRF.Issue(csrf.Session(rec.ID), c.Now())
+	return loggedIn{User: userOf(u), CSRFToken: csrfToken, ExpiresAt: a.Sessions.ExpiresAt(rec)}, nil
+}
+
+// authenticate finds the account that the credentials prove. Unknown accounts,
+// wrong passwords and disabled accounts take the same time and get the same
+// answer; the event tells them apart.
+func (a *API) authenticate(c *module.Call, username, password string) (accounts.User, error) {
+	u, err := a.Accounts.ByUsername(c, username)
+	switch {
+	case errors.Is(err, accounts.ErrNotFound):
+		if err := a.Hasher.VerifyUnknown(c, password); err != nil {
+			return accounts.User{}, hashing(err)
+		}
+		return accounts.User{}, loginFailed(c, "", "unknown_account")
+	case err != nil:
+		return accounts.User{}, err
+	}
+	ok, rehash, err := a.Hasher.Verify(c, u.PasswordHash, password)
+	switch {
+	case err != nil:
+		return accounts.User{}, hashing(err)
+	case !ok:
+		return accounts.User{}, loginFailed(c, u.ID, "wrong_password")
+	case u.Disabled:
+		return accounts.User{}, loginFailed(c, u.ID, "disabled")
+	}
+	if rehash {
+		a.upgrade(c, u, password)
+	}
+	return u, nil
+}
+
+// upgrade stores the password under the configured algorithm. The login is good
+// without it, so failing costs nothing but another try at the next login.
+func (a *API) upgrade(c *module.Call, u accounts.User, password string) {
+	hash, err := a.Hasher.Hash(c, password)
+	if err != nil {
+		return
+	}
+	_ = a.Accounts.Rehash(c, u.ID, u.PasswordHash, hash)
+}
+
+// loginFailed records a failed login. The name that was tried is not recorded:
+// people type passwords into that field. The account is, where there is one.
+func loginFailed(c *module.Call, account, reason string) error {
+	c.Record(audit.Event{Type: audit.AuthnLoginFail, Outcome: audit.Failure, Principal: account,
+		Detail: []slog.Attr{slog.String("reason", reason)}})
+	return problem.New(problem.InvalidCredentials, "The username or the password is not right.")
+}
+
+// takeLoginQuota takes one unit of the account's quota of failed credential
+// checks, before any hashing; it is given back when the check does not fail. The
+// same is taken for accounts that do not exist. failedBefore reports whether the
+// quota was in use already.
+func (a *API) takeLoginQuota(c *module.Call, account string) (failedBefore bool, err error) {
+	d := a.Limits.TakeAccount(c, account)
+	if !d.Allowed {
+		return false, d.Problem
+	}
+	return d.Limit > 0 && d.Remaining < d.Limit-1, nil
+}
+
+func (a *API) logout(c *module.Call) (module.None, error) {
+	p := c.Principal()
+	if p.Kind == identity.Session {
+		err := a.Sessions.Revoke(c, p.SessionID, p.Subject)
+		if err != nil && !errors.Is(err, session.ErrNotFound) {
+			return module.None{}, err
+		}
+	}
+	c.Record(audit.Event{Type: audit.SessionLogout, Detail: []slog.Attr{slog.String("session_id", p.SessionID)}})
+	forget(c)
+	return module.None{}, nil
+}
+
+// forget makes the browser forget the session and what it has stored of it.
+func forget(c *module.Call) {
+	c.SetCookie(session.ExpiredCookie())
+	c.Header().Set("Clear-Site-Data", `"cache", "storage"`)
+}
+
+func (a *API) csrfToken(w http.ResponseWriter, r *http.Request) {
+	a.CSRF.TokenHandler().ServeHTTP(w, r)
+}

@@ -1,0 +1,97 @@
+package module_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/merlonhq/merlon/exchange"
+	"github.com/merlonhq/merlon/problem"
+	"github.com/merlonhq/merlon/server/module"
+	"github.com/merlonhq/merlon/store/sqlstore"
+)
+
+type input struct {
+	Name string `json:"name" text:"line" maxLength:"20" optional:"true"`
+}
+
+type output struct {
+	Name  string  `json:"name"`
+	Ratio float64 `json:"ratio"`
+}
+
+func call(e module.Endpoint, method, target, body string) *httptest.ResponseRecorder {
+	chain := exchange.New(exchange.Config{ErrorLog: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	w := httptest.NewRecorder()
+	chain.Handler(e).ServeHTTP(w, httptest.NewRequest(method, target, strings.NewReader(body)))
+	return w
+}
+
+func TestEndpoints(t *testing.T) {
+	echo := func(_ *module.Call, in *input) (output, error) { return output{Name: in.Name}, nil }
+	none := func(*module.Call) (module.None, error) { return module.None{}, nil }
+	failing := func(err error) module.Endpoint {
+		return module.Bare(200, func(*module.Call) (output, error) { return output{Name: "half"}, err })
+	}
+	tests := []struct {
+		name         string
+		e            module.Endpoint
+		target, body string
+		status       int
+		want         string
+	}{
+		{"a body", module.Body(201, echo), "/", `{"name":"<b>Ada</b>"}`, 201, `{"name":"Ada","ratio":0}`},
+		{"no body where there must be one", module.Body(201, echo), "/", "", 400, `"malformed-request"`},
+		{"no body where there may be none", module.OptionalBody(201, echo), "/", "", 201, `{"name":"","ratio":0}`},
+		{"a body where there may be none", module.OptionalBody(201, echo), "/", `{"name":"Ada"}`, 201, `"Ada"`},
+		{"a bad body where there may be none", module.OptionalBody(201, echo), "/", `{"nam":"Ada"}`, 422, `"unknown-member"`},
+		{"nothing to answer", module.Bare(204, none), "/", "", 204, ""},
+		{"a parameter that nobody reads", module.Bare(204, none), "/?a=b", "", 422, `"unknown-parameter"`},
+		{"a problem", failing(problem.New(problem.Conflict, "Later.")), "/", "", 409, `"conflict"`},
+		{"a wrapped problem", failing(fmt.Errorf("writing: %w", problem.New(problem.Conflict, "Later."))), "/", "", 409, `"conflict"`},
+		{"a database that is away", failing(fmt.Errorf("reading: %w: locked", sqlstore.ErrUnavailable)), "/", "", 503, `"store-unavailable"`},
+		{"any other error", failing(errors.New("secret table")), "/", "", 500, `"internal-error"`},
+		{"an answer that cannot be encoded", module.Bare(200, func(*module.Call) (output, error) { return output{Ratio: math.NaN()}, nil }), "/", "", 500, `"internal-error"`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if err := tt.e.Err(); err != nil {
+				t.Fatal(err)
+			}
+			w := call(tt.e, "POST", tt.target, tt.body)
+			if w.Code != tt.status || !strings.Contains(w.Body.String(), tt.want) || tt.want == "" && w.Body.Len() > 0 {
+				t.Errorf("status %d, body %s; want %d, %s", w.Code, w.Body, tt.status, tt.want)
+			}
+			if strings.Contains(w.Body.String(), "secret") || strings.Contains(w.Body.String(), "half") {
+				t.Errorf("the answer tells too much: %s", w.Body)
+			}
+		})
+	}
+}
+
+func TestAnEndpointWhoseTypesHaveNoBoundsIsAnError(t *testing.T) {
+	type unbounded struct {
+		Name string `json:"name"`
+	}
+	e := module.Body(200, func(*module.Call, *unbounded) (module.None, error) { return module.None{}, nil })
+	if e.Err() == nil || !strings.Contains(e.Err().Error(), "maxLength") {
+		t.Errorf("error %v", e.Err())
+	}
+	if (module.Endpoint{}).Err() == nil {
+		t.Error("no endpoint is no error")
+	}
+}
+
+func TestIDsSortByTheirTime(t *testing.T) {
+	now := time.Now()
+	a, b := module.NewID("pst", now), module.NewID("pst", now.Add(time.Second))
+	if a >= b || !strings.HasPrefix(a, "pst_") || len(a) != 40 {
+		t.Errorf("%s, %s", a, b)
+	}
+}

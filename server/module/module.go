@@ -1,0 +1,59 @@
+// Package module is how a Go team extends the service: a [Module] brings routes
+// with their policy, scopes with the roles that hold them, and migrations.
+//
+// The service's own routes are declared the same way, so a module can do what
+// the service can. One declaration of a [Route] gives the policy, the checks of
+// body and query, the dispatch and the OpenAPI document; none of them can
+// disagree with another.
+package module
+
+import (
+	"io/fs"
+
+	"github.com/merlonhq/merlon/route"
+	"github.com/merlonhq/merlon/store/sqlstore"
+)
+
+// A Module is a part of an API that the service protects.
+type Module struct {
+	// Name is the module's short name in lower-case letters. It names the
+	// module's table of applied migrations.
+	Name string
+	// Scopes are the scopes that the module's routes ask for.
+	Scopes []Scope
+	// Migrations holds the module's SQL migrations, files such as
+	// 00001_posts.sql in the format of goose, forward only. Nil means none.
+	Migrations fs.FS
+	// Routes returns the module's routes. It is called once, when the service
+	// starts, after the migrations.
+	Routes func(Host) []Route
+}
+
+// A Scope is something that a caller may do.
+type Scope struct {
+	// Name is such as "posts:write".
+	Name string
+	// Description is one sentence for whoever grants it.
+	Description string
+	// Roles are the roles, beside admin, whose accounts hold the scope.
+	Roles []string
+}
+
+// A Host is what the service gives to a module.
+type Host struct {
+	// DB is the service's database, for the module's own tables. Its calls have
+	// deadlines, and its outages are answered with 503.
+	DB *sqlstore.DB
+}
+
+// A Route is one route: what it is for, who may call it, and what it does.
+type Route struct {
+	// Policy says who may call the route, and what its bodies may be.
+	Policy route.Route
+	// Summary is a few words for the OpenAPI document.
+	Summary string
+	// Description is a paragraph for the OpenAPI document. Optional.
+	Description string
+	// Endpoint does what the route is for.
+	Endpoint Endpoint
+}
