@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+type healthCommand struct {
+	URL string `name:"url" help:"The server to ask." default:"http://127.0.0.1:8080" placeholder:"URL"`
+}
+
+func (healthCommand) examples() string {
+	return `Example:
+  merlon health --url http://127.0.0.1:8080
+
+Exit codes: 0 ready, 1 not.
+`
+}
+
+// Run asks /health/ready, which knows the stores. It follows no redirect: what is
+// somewhere else is not this server.
+func (cmd healthCommand) Run(ctx context.Context, c console) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	base, err := url.Parse(cmd.URL)
+	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
+		return fmt.Errorf("--url %q: want a URL such as http://127.0.0.1:8080", cmd.URL)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base.JoinPath("health", "ready").String(), nil)
+	if err != nil {
+		return err
+	}
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	resp, err := client.Do(req)
+	if err != nil {
+		return fmt.Errorf("not healthy: %w", err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
+	if err != nil {
+		return fmt.Errorf("not healthy: %w", err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("not healthy: status %d: %s", resp.StatusCode, body)
+	}
+	_, err = c.out.Write(body)
+	return err
+}
