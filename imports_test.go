@@ -1,0 +1,126 @@
+package merlon_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const modulePath = "github.com/merlonhq/merlon"
+
+// mayImport is the dependency policy of the library: for each package, what it
+// may import of this module and of others. All else must be of the standard
+// library. A package that is missing here fails the test, so adding one is a
+// decision. Tests may import more: the packages under testsMayImport.
+//
+// Do not change this to make a build pass: read CONTRIBUTING.md first.
+var mayImport = map[string][]string{
+	// Shared words.
+	"problem":         {},
+	"identity":        {},
+	"audit":           {"internal/uuid7"},
+	"audit/audittest": {"audit", "internal/uuid7"},
+	"route":           {},
+	"exchange":        {"audit", "identity", "problem", "route"},
+
+	// Stages. None imports another; csrf finds its token by the JSON scanner of validate.
+	"clientip":  {"exchange"},
+	"headers":   {"exchange"},
+	"httpsonly": {"audit", "exchange", "identity", "problem"},
+	"firewall":  {"audit", "exchange", "problem"},
+	"cors":      {"audit", "exchange", "internal/origin", "problem"},
+	"ratelimit": {"audit", "exchange", "identity", "problem", "route"},
+	"csrf":      {"audit", "exchange", "identity", "internal/origin", "problem", "validate"},
+	"authn":     {"apikey", "audit", "exchange", "identity", "problem", "session"},
+	"authz":     {"audit", "exchange", "identity", "problem", "route"},
+	"validate":  {"audit", "exchange", "problem", "sanitize", "github.com/corazawaf/libinjection-go", "golang.org/x/net/idna"},
+
+	// Building blocks, usable alone.
+	"sanitize":            {"github.com/microcosm-cc/bluemonday", "golang.org/x/net/html", "golang.org/x/net/html/atom"},
+	"password":            {"golang.org/x/crypto/argon2", "golang.org/x/crypto/bcrypt", "golang.org/x/text/unicode/norm", "golang.org/x/text/cases"},
+	"apikey":              {"internal/uuid7"},
+	"apikey/apikeytest":   {"apikey"},
+	"session":             {"identity", "internal/uuid7"},
+	"session/sessiontest": {"session"},
+	"store/sqlstore":      {"apikey", "session"},
+
+	"ratelimit/ratelimittest": {"ratelimit"},
+	"internal/origin":         {"golang.org/x/net/idna", "golang.org/x/net/publicsuffix"},
+	"internal/uuid7":          {},
+
+	// The facade is the top of the library.
+	".": {"audit", "authn", "authz", "clientip", "cors", "csrf", "exchange", "firewall", "headers", "httpsonly",
+		"identity", "internal/origin", "problem", "ratelimit", "route", "validate"},
+}
+
+// heavy is where imports are free: the service, its command and what is built on it.
+var heavy = []string{"server", "cmd", "examples", "bench", "tools", "e2e", "bin", "docs"}
+
+// testsMayImport adds to mayImport for test files.
+var testsMayImport = []string{"github.com/google/go-cmp/cmp", "pgregory.net/rapid", "modernc.org/sqlite", "golang.org/x/net/html"}
+
+func TestImportsFollowThePolicy(t *testing.T) {
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if slices.Contains(heavy, path) || strings.HasPrefix(d.Name(), ".") && path != "." || d.Name() == "testdata" {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if filepath.Ext(path) != ".go" {
+			return nil
+		}
+		checkImports(t, path)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func checkImports(t *testing.T, path string) {
+	f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly|parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, group := range f.Comments {
+		if strings.Contains(group.Text(), "go:build ignore") || strings.Contains(group.List[0].Text, "//go:build ignore") {
+			return // a generator, in no package
+		}
+	}
+	pkg := filepath.ToSlash(filepath.Dir(path))
+	allowed, listed := mayImport[pkg]
+	if !listed {
+		t.Errorf("%s: package %s has no entry in mayImport", path, pkg)
+		return
+	}
+	test := strings.HasSuffix(path, "_test.go")
+	for _, spec := range f.Imports {
+		imp, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rel, ours := strings.CutPrefix(imp, modulePath+"/")
+		host, _, _ := strings.Cut(imp, "/")
+		switch {
+		case imp == modulePath:
+			if !test || pkg != "." {
+				t.Errorf("%s: nothing of the library imports the facade", path)
+			}
+		case ours && test && !slices.Contains(heavy, strings.SplitN(rel, "/", 2)[0]):
+			// Tests may use the rest of the library.
+		case ours && rel != pkg && !slices.Contains(allowed, rel):
+			t.Errorf("%s: package %s must not import %s", path, pkg, rel)
+		case !ours && strings.Contains(host, ".") && !slices.Contains(allowed, imp) && !(test && slices.Contains(testsMayImport, imp)):
+			t.Errorf("%s: library code must not import %s", path, imp)
+		}
+	}
+}

@@ -1,0 +1,216 @@
+package merlon
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+
+	"github.com/merlonhq/merlon/audit"
+	"github.com/merlonhq/merlon/authn"
+	"github.com/merlonhq/merlon/authz"
+	"github.com/merlonhq/merlon/clientip"
+	"github.com/merlonhq/merlon/cors"
+	"github.com/merlonhq/merlon/csrf"
+	"github.com/merlonhq/merlon/exchange"
+	"github.com/merlonhq/merlon/firewall"
+	"github.com/merlonhq/merlon/headers"
+	"github.com/merlonhq/merlon/httpsonly"
+	"github.com/merlonhq/merlon/internal/origin"
+	"github.com/merlonhq/merlon/ratelimit"
+	"github.com/merlonhq/merlon/route"
+	"github.com/merlonhq/merlon/validate"
+)
+
+// An Environment is where the program runs. The zero Environment is production.
+type Environment string
+
+// The environments. Development relaxes exactly this: loopback host names are
+// accepted, clear text from loopback is accepted, http origins of loopback hosts
+// are accepted, and there are default origins.
+const (
+	Production  Environment = "production"
+	Development Environment = "development"
+)
+
+// Route is the policy of one route. See [route.Route].
+type Route = route.Route
+
+// Config says what a [Guard] protects and how. Facts that several stages need
+// stand at the top, once; below is one field per stage, in the order the stages
+// run. The zero value of each is its safe default, never "off".
+type Config struct {
+	_ [0]func()
+
+	// Environment is Production unless set.
+	Environment Environment
+	// Routes declares every route that is served. What is not declared is refused.
+	Routes []Route
+	// Hosts are the hosts the API answers for, such as "api.example.com". The
+	// firewall refuses others and redirects to https go nowhere else. Required in
+	// production, unless Firewall.InsecureAnyHost names a reason.
+	Hosts []string
+	// Origins are the web origins that may call the API from a browser. CORS
+	// answers them and CSRF trusts them.
+	Origins []string
+	// Secret is at least 32 random bytes from which stages derive their keys.
+	// Required when Authn.Sessions is set; the same on every node.
+	Secret []byte
+	// PreviousSecrets are accepted for reading while Secret is rotated.
+	PreviousSecrets [][]byte
+	// Recorder keeps the security events. Nil writes them to ErrorLog.
+	Recorder audit.Recorder
+	// ErrorLog is told of panics, failures and relaxed controls; nil means
+	// [slog.Default].
+	ErrorLog *slog.Logger
+
+	ClientIP  clientip.Config
+	Headers   headers.Config
+	HTTPSOnly httpsonly.Config
+	Firewall  firewall.Config
+	CORS      cors.Config
+	RateLimit ratelimit.Config
+	CSRF      csrf.Config
+	Authn     authn.Config
+	Validate  validate.Config
+}
+
+// A Guard protects handlers by one policy. It does not change after [New].
+type Guard struct {
+	chain   *exchange.Chain
+	csrf    *csrf.Protection
+	limiter *ratelimit.Limiter
+}
+
+// New compiles cfg. It reports everything that is wrong with it at once, also
+// where two parts contradict each other.
+func New(cfg Config) (*Guard, error) {
+	b := &builder{cfg: cfg}
+	b.share()
+	routes := build(b, "routes", route.New, cfg.Routes)
+	clients := build(b, "clientip", clientip.New, b.cfg.ClientIP)
+	security := build(b, "headers", headers.New, b.cfg.Headers)
+	encrypted := build(b, "httpsonly", httpsonly.New, b.cfg.HTTPSOnly)
+	wall := build(b, "firewall", firewall.New, b.cfg.Firewall)
+	crossOrigin := build(b, "cors", cors.New, b.cfg.CORS)
+	b.cfg.RateLimit.Routes = routes
+	limiter := build(b, "ratelimit", ratelimit.New, b.cfg.RateLimit)
+	protection := build(b, "csrf", csrf.New, b.cfg.CSRF)
+	caller := build(b, "authn", authn.New, b.cfg.Authn)
+	permission := build(b, "authz", authz.New, authz.Config{})
+	content := build(b, "validate", validate.New, b.cfg.Validate)
+	b.contradictions(routes)
+	if len(b.errs) > 0 {
+		return nil, errors.Join(b.errs...)
+	}
+	// The order of the stages. doc.go says why.
+	chain := exchange.New(exchange.Config{
+		Routes:   routes,
+		Recorder: b.cfg.Recorder,
+		ErrorLog: b.cfg.ErrorLog,
+		Stages: []exchange.Stage{
+			clients,             // the one address every later stage uses
+			security,            // before anything can refuse
+			encrypted,           // a credential in clear text goes no further
+			wall,                // nothing malformed goes further
+			crossOrigin,         // preflights are answered, never authenticated
+			limiter.Before(),    // before anything is looked up
+			firewall.Resolved{}, // no route, no request
+			protection.Origin(), // needs no session, so it covers login
+			caller,              // who
+			protection.Token(),  // where the credential is ambient
+			permission,          // may they
+			limiter.After(),     // how often
+			content,             // is what they sent well formed
+		},
+	})
+	for _, r := range b.relaxations() {
+		b.cfg.ErrorLog.Warn("a control is relaxed", "setting", r.setting, "reason", r.reason)
+	}
+	return &Guard{chain: chain, csrf: protection, limiter: limiter}, nil
+}
+
+// Handler returns a handler that applies the policy to every request and calls h
+// with those that pass.
+func (g *Guard) Handler(h http.Handler) http.Handler { return g.chain.Handler(h) }
+
+// CSRFTokenHandler returns the handler that hands out CSRF tokens. Its route must
+// be public.
+func (g *Guard) CSRFTokenHandler() http.Handler { return g.csrf.TokenHandler() }
+
+// CSRF returns the token part of the policy, for handlers that begin sessions.
+func (g *Guard) CSRF() *csrf.Protection { return g.csrf }
+
+// Limiter returns the limits, for handlers that know what to count only after
+// they have read the body, such as logins by account.
+func (g *Guard) Limiter() *ratelimit.Limiter { return g.limiter }
+
+// builder collects errors, so that all are reported at once.
+type builder struct {
+	cfg  Config
+	errs []error
+}
+
+// build compiles one part. It returns the zero T after an error; New fails then.
+func build[C, T any](b *builder, name string, compile func(C) (T, error), cfg C) T {
+	t, err := compile(cfg)
+	if err != nil {
+		b.errs = append(b.errs, fmt.Errorf("%s: %w", name, err))
+	}
+	return t
+}
+
+func (b *builder) fail(format string, args ...any) {
+	b.errs = append(b.errs, fmt.Errorf(format, args...))
+}
+
+// developmentOrigins are where front ends run while they are written.
+var developmentOrigins = [...]string{"http://localhost:3000", "http://localhost:8080", "http://127.0.0.1:3000"}
+
+// share hands the facts at the top of the configuration to the stages.
+func (b *builder) share() {
+	cfg := &b.cfg
+	const relaxed = "the environment is development"
+	switch cfg.Environment {
+	case "", Production:
+	case Development:
+		cfg.HTTPSOnly.InsecureLoopback = relaxed
+		cfg.Firewall.InsecureLoopbackHosts = relaxed
+		cfg.CORS.Development = true
+		if cfg.Origins == nil {
+			cfg.Origins = developmentOrigins[:]
+		}
+	default:
+		b.fail("Environment %q: want %q or %q", cfg.Environment, Production, Development)
+	}
+	if cfg.ErrorLog == nil {
+		cfg.ErrorLog = slog.Default()
+	}
+	if cfg.Recorder == nil {
+		cfg.Recorder = audit.ToLog(cfg.ErrorLog)
+	}
+	if len(cfg.HTTPSOnly.Hosts)+len(cfg.Firewall.Hosts) > 0 {
+		b.fail("HTTPSOnly.Hosts or Firewall.Hosts is set: set Hosts of the whole Config, so that there is one list")
+	}
+	cfg.HTTPSOnly.Hosts, cfg.Firewall.Hosts = cfg.Hosts, cfg.Hosts
+	if len(cfg.CORS.Origins)+len(cfg.CSRF.Origins) > 0 {
+		b.fail("CORS.Origins or CSRF.Origins is set: set Origins of the whole Config, so that there is one list")
+	}
+	if cfg.CORS.InsecureAnyOrigin == "" {
+		set, err := origin.Compile(cfg.Origins, origin.Options{Development: cfg.CORS.Development})
+		if err != nil {
+			b.errs = append(b.errs, fmt.Errorf("origins: %w", err))
+		}
+		cfg.CORS.OriginSet, cfg.CSRF.OriginSet = set, set
+	}
+	if cfg.CSRF.Key != nil || cfg.CSRF.PreviousKeys != nil {
+		b.fail("CSRF.Key is set: set Secret of the whole Config")
+	}
+	cfg.CSRF.Key, cfg.CSRF.PreviousKeys = cfg.Secret, cfg.PreviousSecrets
+	if cfg.Secret == nil && cfg.Authn.Sessions == nil {
+		// Without sessions nothing that lasts is signed, so a key per process will do.
+		cfg.CSRF.Key = make([]byte, 32)
+		_, _ = rand.Read(cfg.CSRF.Key) // never fails, see crypto/rand
+	}
+}
