@@ -62,8 +62,11 @@ func (c *Chain) Decide(x *Exchange) (Outcome, Stage) {
 		}
 		if o.Problem != nil {
 			for _, earlier := range c.objectors[:i] {
-				if earlier != nil {
-					o = earlier.Object(x, s, o)
+				if earlier == nil {
+					continue
+				}
+				if other := earlier.Object(x, s, o); other.Problem != o.Problem {
+					o, s = other, earlier
 				}
 			}
 		}

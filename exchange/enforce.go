@@ -37,9 +37,11 @@ func (e *enforcer) enforce(x *Exchange, w http.ResponseWriter, r *http.Request) 
 	o, by := e.chain.Decide(x)
 	switch {
 	case o.Problem != nil:
+		x.Refused = true
 		e.chain.refuse(x, o, by)
 		o.Problem.Write(w, r, x.ID)
 	case o.Status != 0:
+		x.Refused = true
 		w.WriteHeader(o.Status)
 	default:
 		e.next.ServeHTTP(w, x.Request)
@@ -107,7 +109,8 @@ func (c *Chain) close(x *Exchange) {
 		s.Settle(x, x.writer.status)
 	}
 	if x.Event.Type != "" {
-		c.recorder.Record(x.describe(x.Event))
+		d := &x.Event
+		c.recorder.Record(x.describe(audit.Event{Type: d.Type, Severity: d.Severity, Outcome: d.Outcome, Detail: d.Detail}))
 	}
 	if v != nil && x.writer.status != 0 && !x.writer.crashed {
 		// Part of an answer is out. Ending it as if it were whole would be a lie.
@@ -121,7 +124,7 @@ func (c *Chain) close(x *Exchange) {
 // crashed answers a panic with a 500 that says nothing of its cause.
 func (c *Chain) crashed(x *Exchange, v any) {
 	c.errorLog.Error("handler panicked", "request_id", x.ID, "route", x.Pattern(), "panic", v, "stack", string(debug.Stack()))
-	x.Event.Type, x.Event.Category, x.Event.Severity = audit.SysCrash, "", ""
+	x.Event.Type, x.Event.Severity = audit.SysCrash, ""
 	x.Event.Outcome = audit.Failure
 	if x.writer.status == 0 {
 		x.writer.crashed = true

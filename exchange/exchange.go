@@ -63,13 +63,19 @@ type Exchange struct {
 	// Principal is the caller. Written by authn; nobody until then.
 	Principal identity.Principal
 
+	// Counted is set when the request has been counted by the limits that need to
+	// know who calls. Written by ratelimit.
+	Counted bool
+	// Refused is set when a stage ended the exchange: no handler saw the request.
+	Refused bool
+
 	// Body is the whole body once a stage has read it, see [Exchange.ReadBody].
 	Body     []byte
 	bodyRead bool
 
 	// Event is the one event under construction for this request. Its type is
 	// empty, and it is not recorded, unless something remarkable happened.
-	Event audit.Event
+	Event Draft
 
 	chain *Chain // the chain that opened the exchange
 	// settlements run when the answer's status is known.
@@ -85,7 +91,17 @@ type Exchange struct {
 	nvalues int
 }
 
-const maxValues = 28
+// maxValues is how many header values an answer gets from the stages, and a few.
+const maxValues = 20
+
+// A Draft is what the stages say of the event under construction. The rest, who
+// asked for what from where, is known and added when the event is recorded.
+type Draft struct {
+	Type     audit.Type
+	Severity audit.Severity // empty: that of the type
+	Outcome  audit.Outcome
+	Detail   []slog.Attr
+}
 
 // A Settlement is something that a stage or a handler left to be settled when
 // the status of the answer is known, such as a reserved quota.

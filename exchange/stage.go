@@ -18,8 +18,9 @@ type Stage interface {
 	Decide(x *Exchange) Outcome
 }
 
-// An Objector is a [Stage] that is asked when a later stage refuses, and may
-// return another refusal instead. Counting refused credentials works this way.
+// An Objector is a [Stage] that is asked when a later stage refuses, and returns
+// the refusal to go on with: o, or another. Counting refused credentials works
+// this way.
 type Objector interface {
 	Stage
 	Object(x *Exchange, by Stage, o Outcome) Outcome

@@ -75,6 +75,18 @@ func (c *call) peek(r *rule) {
 	}
 }
 
+// addIdentity asks for what needs to know who calls: the rules of the plan, and the limit of the caller's API key.
+func (c *call) addIdentity(p *plan) {
+	c.x.Counted = true
+	weight := weight(c.x)
+	for _, r := range p.identity {
+		c.add(r, weight, "")
+	}
+	if own := c.x.Principal.KeyLimit; own != nil {
+		c.addOwn(own, weight)
+	}
+}
+
 // addOwn asks for the quota that an API key carries itself.
 func (c *call) addOwn(own *identity.KeyLimit, weight uint32) {
 	b := c.batch

@@ -116,16 +116,23 @@ func (b before) Decide(x *exchange.Exchange) exchange.Outcome {
 	return c.decide()
 }
 
-// Object counts the refusal of a credential, and hides it once there have been too many: then the answer would
-// tell whether the next guess is right.
+// Object counts what After would have counted, since a refused request is a request too, and tells what is left.
+// It counts the refusal of a credential, and hides it once there have been too many: then the answer would tell
+// whether the next guess is right.
 func (b before) Object(x *exchange.Exchange, _ exchange.Stage, o exchange.Outcome) exchange.Outcome {
 	l := b.l
-	if x.Credential == identity.None || x.Principal.Known() || o.Problem.Status() != http.StatusUnauthorized || l.isFree(x) {
+	if x.Credential == identity.None || l.isFree(x) {
 		return o
 	}
-	c := l.begin(x, nil)
+	p := l.plan(x.Match.Route)
+	c := l.begin(x, p)
 	defer c.end()
-	c.add(l.badCredentials, 1, "")
+	if !x.Principal.Known() && o.Problem.Status() == http.StatusUnauthorized {
+		c.add(l.badCredentials, 1, "")
+	}
+	if !x.Counted && x.Match.Route != nil {
+		c.addIdentity(p)
+	}
 	if limited := c.decide(); limited.Problem != nil {
 		return limited
 	}
@@ -141,15 +148,10 @@ func (a after) Decide(x *exchange.Exchange) exchange.Outcome {
 	if x.Credential == identity.None || x.Match.Route == nil || l.isFree(x) {
 		return exchange.Continue() // Before has counted it
 	}
-	p, weight := l.plan(x.Match.Route), weight(x)
+	p := l.plan(x.Match.Route)
 	c := l.begin(x, p)
 	defer c.end()
-	for _, r := range p.identity {
-		c.add(r, weight, "")
-	}
-	if own := x.Principal.KeyLimit; own != nil {
-		c.addOwn(own, weight)
-	}
+	c.addIdentity(p)
 	return c.decide()
 }
 

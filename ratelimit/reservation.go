@@ -82,9 +82,11 @@ func (r *reservation) giveBack(x *exchange.Exchange) {
 	}
 }
 
-// Settle gives back what counts failures, unless the answer is one.
+// Settle gives back what counts failures, unless the handler's answer is one. What
+// a stage refused was no attempt: else another site could use up a visitor's
+// attempts with requests that are refused as forged.
 func (r *reservation) Settle(x *exchange.Exchange, status int) {
-	r.settle(x, status == http.StatusUnauthorized || status == http.StatusForbidden)
+	r.settle(x, !x.Refused && (status == http.StatusUnauthorized || status == http.StatusForbidden))
 }
 
 func (r *reservation) settle(x *exchange.Exchange, failed bool) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -40,13 +41,17 @@ func (cmd healthCommand) Run(ctx context.Context, c console) error {
 		return fmt.Errorf("not healthy: %w", err)
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
-	if err != nil {
-		return fmt.Errorf("not healthy: %w", err)
+	var body struct {
+		Status string `json:"status"`
 	}
+	// Whatever answers there may not be Merlon: nothing of its text is printed.
+	err = json.NewDecoder(io.LimitReader(resp.Body, 4<<10)).Decode(&body)
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("not healthy: status %d: %s", resp.StatusCode, body)
+		return fmt.Errorf("not healthy: status %d", resp.StatusCode)
 	}
-	_, err = c.out.Write(body)
+	if err != nil || body.Status != "ok" {
+		return fmt.Errorf("not healthy: %s does not answer as Merlon does", base.Host)
+	}
+	_, err = fmt.Fprintln(c.out, `{"status":"ok"}`)
 	return err
 }

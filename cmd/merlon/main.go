@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -79,7 +80,7 @@ func run(ctx context.Context, args []string, c console) int {
 		return exited
 	}
 	if err != nil {
-		fmt.Fprintf(c.err, "merlon: %v\nRun merlon --help for the commands.\n", err)
+		fmt.Fprintf(c.err, "merlon: %s\nRun merlon --help for the commands.\n", usageError(args, err))
 		return exitUsage
 	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
@@ -93,6 +94,21 @@ func run(ctx context.Context, args []string, c console) int {
 	}
 	fmt.Fprintln(c.err, "merlon:", err)
 	return exitFailed
+}
+
+// usageError says what is wrong with the command line. Where a password belongs on
+// standard input, one that was written on the command line is not printed again.
+func usageError(args []string, err error) string {
+	text := err.Error()
+	if args[0] != "users" {
+		return text
+	}
+	for _, before := range []string{" but got ", "unexpected argument "} {
+		if i := strings.Index(text, before); i >= 0 {
+			return text[:i] + strings.TrimRight(before, " ") + " (not shown: the password is read from standard input)"
+		}
+	}
+	return text
 }
 
 // exampled is a command whose help ends with examples.

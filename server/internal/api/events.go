@@ -22,7 +22,8 @@ type eventQuery struct {
 }
 
 // eventView is an event: what the line of the log has, less the fields that the
-// log adds.
+// log adds. The fields are for the document; what is answered is what is stored,
+// byte for byte.
 type eventView struct {
 	ID        string         `json:"id" maxLength:"40"`
 	Time      time.Time      `json:"time"`
@@ -35,7 +36,12 @@ type eventView struct {
 	Principal string         `json:"principal" maxLength:"64"`
 	Route     string         `json:"route" maxLength:"512"`
 	Detail    map[string]any `json:"detail"`
+
+	stored json.RawMessage
 }
+
+// MarshalJSON returns the event as it is stored.
+func (e eventView) MarshalJSON() ([]byte, error) { return e.stored, nil }
 
 type eventPage struct {
 	Items      []eventView `json:"items" maxItems:"100"`
@@ -54,9 +60,7 @@ func (a *API) listEvents(c *module.Call, q *eventQuery) (eventPage, error) {
 	}
 	page := eventPage{Items: make([]eventView, len(raw)), NextCursor: reference(next)}
 	for i, line := range raw {
-		if err := json.Unmarshal(line, &page.Items[i]); err != nil {
-			return eventPage{}, err
-		}
+		page.Items[i].stored = line
 	}
 	return page, nil
 }
