@@ -150,19 +150,10 @@ func kind(k identity.Kind) string {
 }
 
 // fromLoopback reports whether both ends of the connection, and the client, are
-// this machine. A proxy on this machine that is not trusted gives itself away
-// by what it adds to the header.
+// this machine. Headers in which proxies tell of others mean nothing here: only a
+// trusted proxy's do, and clientip has read those.
 func fromLoopback(x *exchange.Exchange) bool {
-	if x.Forwarded || !x.Peer.IsLoopback() || !x.Client.IsLoopback() {
-		return false
-	}
-	h := x.Request.Header
-	for _, name := range [...]string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip"} {
-		if h[name] != nil {
-			return false
-		}
-	}
-	return true
+	return !x.Forwarded && x.Peer.IsLoopback() && x.Client.IsLoopback()
 }
 
 // Location returns where to redirect r, a request in clear text for host, or

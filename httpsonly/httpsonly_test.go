@@ -233,10 +233,8 @@ func TestInsecureLoopback(t *testing.T) {
 		{"another machine that says localhost", at("localhost", from("192.168.1.2:5000", get("/items"))), refused},
 		{"another machine with a credential", from("192.168.1.2:5000", get("/items", "X-API-Key", "k")), exposed},
 		{"a Unix socket", from("@", get("/items")), refused},
-		{"an untrusted proxy on this machine: X-Forwarded-For", from("127.0.0.1:5000", get("/items", "X-Forwarded-For", "192.0.2.7")), refused},
-		{"an untrusted proxy on this machine: Forwarded", from("127.0.0.1:5000", get("/items", "Forwarded", "for=192.0.2.7")), refused},
-		{"an untrusted proxy on this machine: Via", from("127.0.0.1:5000", get("/items", "Via", "1.1 proxy")), refused},
-		{"an untrusted proxy on this machine: X-Real-IP", from("127.0.0.1:5000", get("/items", "X-Real-IP", "192.0.2.7")), refused},
+		{"a forged X-Forwarded-For means nothing", from("127.0.0.1:5000", get("/items", "X-Forwarded-For", "192.0.2.7")), passes},
+		{"nor does it make another machine this one", from("192.168.1.2:5000", get("/items", "X-Forwarded-For", "127.0.0.1")), refused},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if diff := cmp.Diff(tt.want, serve(t, s, tt.r)); diff != "" {
