@@ -34,7 +34,7 @@ func (b *builder) contradictions(routes *route.Table) {
 		if !r.Open() && cfg.Authn.Sessions == nil && cfg.Authn.Keys == nil && cfg.Authn.Tokens == nil {
 			b.fail("route %q needs a caller and Authn accepts no credential: nobody could call it", r.Pattern)
 		}
-		if r.AccountOnly && cfg.Authn.Sessions == nil && cfg.Authn.Tokens == nil && cfg.Authn.Keys != nil {
+		if r.AccountOnly && !r.Public && cfg.Authn.Sessions == nil && cfg.Authn.Tokens == nil && cfg.Authn.Keys != nil {
 			b.fail("route %q is for accounts in person and Authn accepts API keys only: nobody could call it", r.Pattern)
 		}
 	}

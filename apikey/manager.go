@@ -255,6 +255,19 @@ func (m *Manager) Update(ctx context.Context, id, owner string, c Change) (Recor
 	return r, nil
 }
 
+// Preview returns what Update would make of the key, or the error that it would return, and changes nothing: so that a
+// change can be recorded before it is made.
+func (m *Manager) Preview(ctx context.Context, id, owner string, c Change) (Record, error) {
+	r, err := m.Get(ctx, id, owner)
+	if err != nil {
+		return Record{}, err
+	}
+	if err := m.apply(&r, c, m.instant()); err != nil {
+		return Record{}, fmt.Errorf("apikey: preview: %w", err)
+	}
+	return r, nil
+}
+
 // Rotate replaces the key of the rotation by a new one with the same settings and the same length of life from now,
 // and returns the text and the record of the new one. The old key expires when the overlap ends, or sooner if it was
 // to. Errors: *FieldError, *ScopeError with ErrScopeNotHeld when the maker could not have made the key, ErrNotFound,

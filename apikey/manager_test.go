@@ -409,6 +409,25 @@ func TestUpdateChangesWhatIsAskedForOnly(t *testing.T) {
 	}
 }
 
+func TestPreviewTellsWhatUpdateWouldDoAndDoesNothing(t *testing.T) {
+	f := newFixture(t, nil)
+	_, before := f.create(t, nil)
+	seen, err := f.Preview(t.Context(), before.ID, "usr_a", apikey.Change{Name: ptr("other")})
+	if err != nil || seen.Name != "other" {
+		t.Errorf("Preview = %+v, %v", seen, err)
+	}
+	if stored, err := f.Get(t.Context(), before.ID, "usr_a"); err != nil || stored.Name != before.Name || stored.Version != before.Version {
+		t.Errorf("after it the key is %+v, %v", stored, err)
+	}
+	field := (*apikey.FieldError)(nil)
+	if _, err := f.Preview(t.Context(), before.ID, "usr_a", apikey.Change{Name: ptr("")}); !errors.As(err, &field) {
+		t.Errorf("a bad change: %v", err)
+	}
+	if _, err := f.Preview(t.Context(), before.ID, "usr_b", apikey.Change{}); !errors.Is(err, apikey.ErrNotFound) {
+		t.Errorf("the key of another: %v", err)
+	}
+}
+
 func TestSweepLeavesWhatTheRetentionKeeps(t *testing.T) {
 	f := newFixture(t, func(c *apikey.Config) { c.Retention = 24 * time.Hour; c.DefaultExpiry = time.Hour })
 	_, first := f.create(t, nil)

@@ -53,14 +53,14 @@ func (a *Authorizer) Decide(x *exchange.Exchange) exchange.Outcome {
 	switch {
 	case r == nil:
 		return exchange.Refuse(problem.New(problem.NotFound, "There is nothing at this path."), "")
+	case r.AccountOnly && p.Kind == identity.APIKey:
+		return exchange.Refuse(problem.New(problem.Forbidden, "API keys do not open account routes. Log in."), audit.AuthzFail,
+			slog.String("reason", "account_only"))
 	case r.Open():
 		return exchange.Continue()
 	case !p.Known():
 		return exchange.Refuse(problem.New(problem.Unauthenticated, "This route needs a caller: log in or present an API key."), audit.AuthzFail,
 			slog.String("reason", "no_credential"))
-	case r.AccountOnly && !p.Person():
-		return exchange.Refuse(problem.New(problem.Forbidden, "API keys do not open account routes. Log in."), audit.AuthzFail,
-			slog.String("reason", "account_only"))
 	case r.Role != "" && p.Role != r.Role:
 		return exchange.Refuse(problem.New(problem.Forbidden, "The caller may not do this."), audit.AuthzFail,
 			slog.String("reason", "role"), slog.String("required", r.Role))

@@ -8,7 +8,7 @@
 package route
 
 // A Route is the policy of one route. Every route must say who may call it:
-// Public, AccountOnly or Scopes. A route that says none of these is an error.
+// Public, AccountOnly, Role or Scopes. A route that says none of these is an error.
 type Route struct {
 	// Pattern is a method, a space and a path, such as "GET /api/v1/posts/{id}".
 	// GET matches HEAD too. The last segment may be "{rest...}" or "{$}".
@@ -17,8 +17,8 @@ type Route struct {
 	// Public opens the route to callers without a credential. A caller that
 	// presents a bad one is refused all the same.
 	Public bool
-	// AccountOnly closes the route to API keys: only the owner of the account
-	// in person (by session or token) may call it.
+	// AccountOnly closes the route to API keys: whoever calls it must be an
+	// account's owner in person (by session or token) or, on a Public route, nobody.
 	AccountOnly bool
 	// Scopes must all be held by the caller.
 	Scopes []string

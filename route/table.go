@@ -76,11 +76,11 @@ func (r *Route) check() error {
 	case r.Probe && method != http.MethodGet:
 		return fmt.Errorf("route %q: a probe is a GET", r.Pattern)
 	}
-	closed := r.AccountOnly || len(r.Scopes) > 0 || r.Role != ""
+	asks := len(r.Scopes) > 0 || r.Role != ""
 	switch {
-	case r.Open() && closed:
-		return fmt.Errorf("route %q: a route cannot be public and ask for scopes, a role or an account", r.Pattern)
-	case !r.Open() && !closed:
+	case r.Open() && asks || r.Probe && r.AccountOnly:
+		return fmt.Errorf("route %q: a route cannot be public and ask for scopes or a role", r.Pattern)
+	case !r.Open() && !asks && !r.AccountOnly:
 		return fmt.Errorf("route %q: say who may call it: Public, AccountOnly, Role or Scopes", r.Pattern)
 	}
 	for _, s := range r.Scopes {

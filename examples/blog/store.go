@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"time"
 
 	"github.com/merlonhq/merlon/server/module"
@@ -20,10 +19,8 @@ type posts struct{ db *sqlstore.DB }
 
 func newID(now time.Time) string { return module.NewID("pst", now) }
 
-var idPattern = regexp.MustCompile(`^pst_[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
-
 // isID reports whether s can be the id of a post. What cannot is not asked for.
-func isID(s string) bool { return idPattern.MatchString(s) }
+func isID(s string) bool { return module.IsID("pst", s) }
 
 // parseCursor returns the id that a page begins after. A cursor is an id: ids
 // are public and in the order of creation.

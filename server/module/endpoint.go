@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"reflect"
 	"strconv"
 
+	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/exchange"
 	"github.com/merlonhq/merlon/problem"
 	"github.com/merlonhq/merlon/store/sqlstore"
@@ -160,7 +162,7 @@ func (e Endpoint) Describe() Description {
 // answer writes what the handler returned.
 func (c *Call) answer(status int, out any, err error) {
 	if err != nil {
-		c.x.Fail(c.w, problemOf(err))
+		c.refuse(problemOf(err))
 		return
 	}
 	if _, none := out.(None); none {
@@ -181,6 +183,16 @@ func (c *Call) answer(status int, out any, err error) {
 	h.Set("Content-Length", strconv.Itoa(body.Len()))
 	c.w.WriteHeader(status)
 	_, _ = c.w.Write(body.Bytes()) // the client may be gone
+}
+
+// refuse answers with a problem. That the caller may not is a refusal like that of
+// a stage, and recorded as one.
+func (c *Call) refuse(p *problem.Problem) {
+	if p.Status() == http.StatusForbidden && c.x.Event.Type == "" {
+		c.x.Event.Type, c.x.Event.Outcome = audit.AuthzFail, audit.Refused
+		c.x.Note(slog.String("control", "handler"), slog.String("code", string(p.Code)), slog.Int("status", p.Status()))
+	}
+	c.x.Fail(c.w, p)
 }
 
 // problemOf turns the error of a handler into an answer. What it does not know

@@ -91,7 +91,7 @@ func TestAnEndpointWhoseTypesHaveNoBoundsIsAnError(t *testing.T) {
 func TestIDsSortByTheirTime(t *testing.T) {
 	now := time.Now()
 	a, b := module.NewID("pst", now), module.NewID("pst", now.Add(time.Second))
-	if a >= b || !strings.HasPrefix(a, "pst_") || len(a) != 40 {
+	if a >= b || !strings.HasPrefix(a, "pst_") || len(a) != 40 || !module.IsID("pst", a) || module.IsID("usr", a) || module.IsID("pst", a+"0") {
 		t.Errorf("%s, %s", a, b)
 	}
 }

@@ -71,7 +71,7 @@ func (a *API) Routes() []module.Route {
 		{Policy: person("POST /api/v1/users/me/password"), Summary: "Change one's own password", Endpoint: module.Body(204, a.changePassword),
 			Description: "Ends the account's other sessions. A wrong current password counts as a failed login."},
 
-		{Policy: public("POST /api/v1/auth/login"), Summary: "Log in", Endpoint: module.Body(200, a.login),
+		{Policy: route.Route{Pattern: "POST /api/v1/auth/login", Public: true, AccountOnly: true}, Summary: "Log in", Endpoint: module.Body(200, a.login),
 			Description: "Sets the session cookie and answers with a CSRF token for the new session."},
 		{Policy: person("POST /api/v1/auth/logout"), Summary: "Log out", Endpoint: module.Bare(204, a.logout)},
 		{Policy: person("GET /api/v1/auth/sessions"), Summary: "List one's own sessions", Endpoint: module.Query(200, a.listSessions)},
@@ -112,6 +112,14 @@ func invalid(pointer, code, detail string) *problem.Problem {
 type paging struct {
 	Limit  int    `query:"limit" default:"20" minimum:"1" maximum:"100" doc:"How many items to return."`
 	Cursor string `query:"cursor" text:"token" maxLength:"200" doc:"The next_cursor of the page before."`
+}
+
+// after returns the id that a page begins after, as [paging] has it.
+func (p *paging) after(prefix string) (string, error) {
+	if p.Cursor != "" && !module.IsID(prefix, p.Cursor) {
+		return "", invalid("/cursor", "format", "Must be the next_cursor of a page.")
+	}
+	return p.Cursor, nil
 }
 
 // reference returns nil for the empty string, which answers spell as null.

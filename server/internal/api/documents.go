@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -8,6 +9,9 @@ import (
 
 	"github.com/merlonhq/merlon/server/module"
 )
+
+// readyTimeout is how long a store may take to answer: less than probes wait.
+const readyTimeout = time.Second
 
 type alive struct {
 	Status string `json:"status" enum:"ok"`
@@ -29,7 +33,9 @@ func (a *API) ready(w http.ResponseWriter, r *http.Request) {
 	var out readiness
 	status := http.StatusOK
 	out.Status, out.Checks.Database, out.Checks.RateLimits = "ok", "ok", "ok"
-	if err := a.CheckDatabase(r.Context()); err != nil {
+	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
+	defer cancel()
+	if err := a.CheckDatabase(ctx); err != nil {
 		status = http.StatusServiceUnavailable
 		out.Status, out.Checks.Database = "unavailable", "unavailable"
 	}

@@ -152,7 +152,11 @@ func (a *API) listKeys(c *module.Call, q *keyQuery) (keyPage, error) {
 		}
 		owner = q.Owner
 	}
-	recs, next, err := a.Keys.List(c, owner, q.Cursor, q.Limit)
+	after, err := q.after("key")
+	if err != nil {
+		return keyPage{}, err
+	}
+	recs, next, err := a.Keys.List(c, owner, after, q.Limit)
 	if err != nil {
 		return keyPage{}, keyProblem(err)
 	}
@@ -198,7 +202,7 @@ func (a *API) changeKey(c *module.Call, in *keyChange) (key, error) {
 	case in.RateLimit.Set:
 		change.RateLimit = limitOf(in.RateLimit.Value)
 	}
-	rec, err := a.Keys.Get(c, c.Path("id"), reach(c))
+	rec, err := a.Keys.Preview(c, c.Path("id"), reach(c), change)
 	if err != nil {
 		return key{}, keyProblem(err)
 	}
@@ -207,6 +211,10 @@ func (a *API) changeKey(c *module.Call, in *keyChange) (key, error) {
 	}
 	rec, err = a.Keys.Update(c, rec.ID, reach(c), change)
 	if err != nil {
+		// Rare: somebody else came first. The record says what was not done.
+		failed := keyEvent(audit.APIKeyUpdated, rec)
+		failed.Outcome = audit.Failure
+		c.Record(failed)
 		return key{}, keyProblem(err)
 	}
 	return keyOf(rec), nil

@@ -29,12 +29,16 @@ type sessionPage struct {
 
 func (a *API) listSessions(c *module.Call, q *paging) (sessionPage, error) {
 	p := c.Principal()
+	after, err := q.after("ses")
+	if err != nil {
+		return sessionPage{}, err
+	}
 	list, err := a.Sessions.List(c, p.Subject)
 	if err != nil {
 		return sessionPage{}, err
 	}
 	// Newest first; a cursor is the id of the last session of the page before.
-	list = slices.DeleteFunc(list, func(r session.Record) bool { return q.Cursor != "" && r.ID >= q.Cursor })
+	list = slices.DeleteFunc(list, func(r session.Record) bool { return after != "" && r.ID >= after })
 	page := sessionPage{Items: []sessionView{}}
 	for _, r := range list {
 		if len(page.Items) == q.Limit {

@@ -158,6 +158,9 @@ func (a *API) changePassword(c *module.Call, in *passwordChange) (module.None, e
 		return module.None{}, err
 	}
 	err = a.Accounts.SetPassword(c, u.ID, u.PasswordHash, hash)
+	if err != nil {
+		c.Record(audit.Event{Type: audit.AuthnPasswordChangeFail, Outcome: audit.Failure})
+	}
 	if errors.Is(err, accounts.ErrConflict) {
 		return module.None{}, problem.New(problem.Conflict, "The password was changed in between.")
 	}
