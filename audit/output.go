@@ -12,7 +12,7 @@ import (
 // The pauses between attempts to write to a sink that fails.
 const (
 	firstRetry = 100 * time.Millisecond
-	lastRetry  = 5 * time.Second
+	lastRetry  = time.Second
 )
 
 // An output is a sink with what the writer knows of it. Only the writer uses

@@ -45,8 +45,8 @@ func TestDeadSinkDoesNotTouchTheOthersAndCatchesUp(t *testing.T) {
 		if got := well.of(audit.SysDegraded); !slices.Equal(got, []string{`{"sink":"dead"}`}) {
 			t.Errorf("the other sink was told %v", got)
 		}
-		// 10 s of failure: after 100, 200, 400, 800, 1600, 3200 and then every 5000 ms.
-		if dead.calls < 6 || dead.calls > 9 {
+		// 10 s of failure: after 100, 200, 400, 800 and then every 1000 ms.
+		if dead.calls < 11 || dead.calls > 15 {
 			t.Errorf("%d attempts in 10 s, want them at growing intervals", dead.calls)
 		}
 		if n := strings.Count(log.String(), "disk on fire"); n != 1 {

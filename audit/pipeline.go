@@ -80,7 +80,7 @@ type SinkStats struct {
 // order in which they were recorded, in batches. One write, one sync and one
 // transaction serve all the events of a batch (group commit).
 //
-// A sink that fails is tried again after 100 ms, then at growing intervals up to 5 s,
+// A sink that fails is tried again after 100 ms, then at growing intervals up to 1 s,
 // and gets what it missed as far as Config.Queue reaches. The other sinks are
 // written meanwhile. Failure and recovery are events of their own (sys_degraded and
 // sys_recovered), and so are drops.
