@@ -370,15 +370,11 @@ func TestRetryAfterIsRight(t *testing.T) {
 }
 
 func TestRefusedCredentialsAreCountedByAddress(t *testing.T) {
+	var lookups atomic.Int32
 	g := guard(t, blog(func(c *merlon.Config) {
 		c.RateLimit.BadCredentials = ratelimit.Rule{Limits: []ratelimit.Limit{{Max: 3, Window: time.Minute}}}
-	}))
-	var lookups atomic.Int32
-	cfg := blog(func(c *merlon.Config) {
-		c.RateLimit.BadCredentials = ratelimit.Rule{Limits: []ratelimit.Limit{{Max: 3, Window: time.Minute}}}
 		c.Authn.Keys = counting{proof{Kind: identity.APIKey, Subject: "usr_1", KeyID: "key_1"}, &lookups}
-	})
-	g = guard(t, cfg)
+	}))
 	h := g.Handler(served)
 	for i := range 3 {
 		if w := do(h, request("GET", "/posts", "X-API-Key", "mrl_bad")); w.Code != 401 {
