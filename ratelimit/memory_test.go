@@ -417,3 +417,36 @@ func BenchmarkFullTable(b *testing.B) {
 		_ = m.Take(context.Background(), addressRequest(l, address(i)), res)
 	}
 }
+
+// A key whose units were all given back is like one that was never counted: nothing in an answer tells that, say,
+// somebody logged in to the account a minute ago.
+func TestWhatWasGivenBackLeavesNoTrace(t *testing.T) {
+	for _, max := range []int{5, 50} {
+		synctest.Test(t, func(t *testing.T) {
+			m, err := ratelimit.NewMemory(ratelimit.MemoryConfig{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			limit := ratelimit.Limit{Max: max, Window: time.Hour}
+			take := func(name string) ratelimit.Result {
+				key := ratelimit.NewKey("login-account")
+				key.Add(ratelimit.KindAccount, name)
+				reqs, res := []ratelimit.Request{{Key: key, Limit: &limit, Weight: 1}}, []ratelimit.Result{{}}
+				if err := m.Take(t.Context(), reqs, res); err != nil {
+					t.Fatal(err)
+				}
+				got := res[0]
+				if err := m.GiveBack(t.Context(), reqs, res); err != nil {
+					t.Fatal(err)
+				}
+				got.Stamp = 0
+				return got
+			}
+			take("known")
+			time.Sleep(2 * time.Second)
+			if known, unknown := take("known"), take("unknown"); known != unknown {
+				t.Errorf("limit %d: %+v tells what %+v does not", max, known, unknown)
+			}
+		})
+	}
+}

@@ -33,14 +33,19 @@ func (c *cell) setClosed(i int, n uint32) {
 func (c *cell) sum() uint32     { return c.closed(closedSlots) }
 func (c *cell) setSum(n uint32) { c.setClosed(closedSlots, n) }
 
-// expireSlots moves the cell to the slot of now.
+// expireSlots moves the cell to the slot of now. An empty cell begins a new grid: else the time it tells of would
+// give away that something was counted and given back, such as a login that succeeded.
 func (c *cell) expireSlots(l *Limit, now int64) {
+	if c.n == 0 && c.sum() == 0 {
+		*c = cell{at: now, hash: c.hash}
+		return
+	}
 	length := slot(l)
 	if now-c.at < length {
 		return
 	}
 	d := (now - c.at) / length
-	if d > closedSlots || c.n == 0 && c.sum() == 0 {
+	if d > closedSlots {
 		*c = cell{at: now, hash: c.hash}
 		return
 	}
