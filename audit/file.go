@@ -51,6 +51,9 @@ type File struct {
 
 var _ Sink = (*File)(nil)
 
+// ErrInUse is in the error of [NewFile] for a log that another process writes.
+var ErrInUse = errors.New("is in use by another process")
+
 // NewFile opens or begins the log file. It fails when the file cannot be
 // written, is not a regular file, or belongs to another process.
 func NewFile(cfg FileConfig) (*File, error) {
@@ -239,8 +242,8 @@ func (f *File) acquire() error {
 	}
 	if err := lockFile(lock); err != nil {
 		_ = lock.Close() // err is what matters
-		if errors.Is(err, errLocked) {
-			return fmt.Errorf("audit: %s is in use by another process: stop it, or give this one a log file of its own", f.path)
+		if errors.Is(err, ErrInUse) {
+			return fmt.Errorf("audit: %s %w: stop it, or give this one a log file of its own", f.path, ErrInUse)
 		}
 		return fmt.Errorf("audit: lock %s: %w", path, err)
 	}

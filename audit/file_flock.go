@@ -12,9 +12,7 @@ import (
 // must not choose which file of the system the log ends up in.
 const noFollow = syscall.O_NOFOLLOW
 
-var errLocked = errors.New("locked")
-
-// lockFile locks file until it is closed or the process ends, or returns errLocked.
+// lockFile locks file until it is closed or the process ends, or returns ErrInUse.
 func lockFile(file *os.File) error {
 	conn, err := file.SyscallConn()
 	if err != nil {
@@ -27,7 +25,7 @@ func lockFile(file *os.File) error {
 		return err
 	}
 	if errors.Is(failed, syscall.EWOULDBLOCK) {
-		return errLocked
+		return ErrInUse
 	}
 	return failed
 }

@@ -2,14 +2,9 @@
 
 package audit
 
-import (
-	"errors"
-	"os"
-)
+import "os"
 
 const noFollow = 0
-
-var errLocked = errors.New("locked")
 
 // lockFile locks nothing: there is no flock here.
 func lockFile(*os.File) error { return nil }

@@ -66,17 +66,27 @@ func CreateUser(ctx context.Context, set Settings, u NewUser) (id string, err er
 	if err != nil {
 		return "", err
 	}
-	return created.ID, recordUser(ctx, db, created)
+	return created.ID, recordUser(ctx, set, db, created)
 }
 
-// recordUser records that an operator created an account. The event goes to the
-// database only: the log file belongs to the server that may be running.
-func recordUser(ctx context.Context, db *sqlstore.DB, u accounts.User) error {
+// recordUser records that an operator created an account: in the database, and in
+// the log file unless that belongs to a server that is running.
+func recordUser(ctx context.Context, set Settings, db *sqlstore.DB, u accounts.User) error {
 	sink, err := eventdb.New(db)
 	if err != nil {
 		return err
 	}
-	events, err := audit.New(audit.Config{Sinks: []audit.Output{{Name: "database", Sink: sink}}})
+	sinks := []audit.Output{{Name: "database", Sink: sink}}
+	if set.Audit.Log != "" {
+		file, err := audit.NewFile(audit.FileConfig{Path: set.Audit.Log, MaxSizeMiB: set.Audit.MaxSizeMiB, Keep: set.Audit.Keep})
+		switch {
+		case err == nil:
+			sinks = append(sinks, audit.Output{Name: "file", Sink: file})
+		case !errors.Is(err, audit.ErrInUse):
+			return err
+		}
+	}
+	events, err := audit.New(audit.Config{Sinks: sinks})
 	if err != nil {
 		return err
 	}
