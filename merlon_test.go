@@ -275,8 +275,8 @@ func TestDevelopmentRelaxesLoopbackOnly(t *testing.T) {
 	}
 }
 
-// The sketch's limiter let several through at once and counted all requests of
-// one second as one.
+// A limiter that checks and then adds lets several through at once; one that counts
+// by second counts all requests of a second as one.
 func TestSixtyAtOnceAgainstALimitOfTenAdmitTen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const limit, window = 10, time.Minute

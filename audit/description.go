@@ -10,16 +10,12 @@ func (t Type) Description() string {
 		return "A login succeeded after failed ones."
 	case AuthnLoginFail:
 		return "A login failed."
-	case AuthnLoginFailMax:
-		return "A login was refused after too many failures."
 	case AuthnPasswordChange:
 		return "A password was changed."
 	case AuthnPasswordChangeFail:
 		return "A change of password failed."
 	case AuthzFail:
 		return "The caller may not do what it asked for."
-	case AuthzAdmin:
-		return "An administrator acted."
 	case ExcessRateLimitExceeded:
 		return "A rate limit was exceeded."
 	case InputValidationFail:
@@ -32,14 +28,10 @@ func (t Type) Description() string {
 		return "An origin that is not allowed asked across origins."
 	case MaliciousCSRF:
 		return "A request looks forged across sites."
-	case MaliciousExtraneous:
-		return "A request holds what no honest client sends."
 	case MaliciousDirectReference:
 		return "The caller reached for an object of somebody else."
 	case SessionCreated:
 		return "A session was created."
-	case SessionExpired:
-		return "A session expired."
 	case SessionLogout:
 		return "A session ended by logout."
 	case SessionRevoked:
@@ -58,12 +50,6 @@ func (t Type) Description() string {
 		return "An API key was revoked."
 	case APIKeyRejected:
 		return "An API key was rejected."
-	case PrivilegePermissionsChanged:
-		return "The permissions of an account changed."
-	case SensitiveRead:
-		return "Sensitive data was read."
-	case SensitiveUpdate:
-		return "Sensitive data was changed."
 	case UserCreated:
 		return "An account was created."
 	case UserUpdated:

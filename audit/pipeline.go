@@ -286,7 +286,7 @@ func (p *Pipeline) put(e Event, c *commit) error {
 	if e.Time.IsZero() {
 		e.Time = p.now()
 	}
-	e = bounded(e)
+	e = bounded(e.Complete())
 	limit := p.limit
 	if c != nil {
 		limit *= 2
@@ -297,6 +297,9 @@ func (p *Pipeline) put(e Event, c *commit) error {
 		p.dropped++
 		p.mu.Unlock()
 		return errClosed
+	}
+	if c == nil && cheap(e.Category) {
+		limit /= 2
 	}
 	if len(p.queue) >= limit {
 		p.dropped++
@@ -317,6 +320,11 @@ func (p *Pipeline) put(e Event, c *commit) error {
 	}
 	return nil
 }
+
+// cheap reports whether strangers can cause events of the category at will. These
+// may fill half of the queue, so that a flood of them does not push out what it
+// may be meant to hide.
+func cheap(c Category) bool { return c == SuspiciousActivity || c == RateLimit }
 
 // tell queues an event of the pipeline's own, which is few and not counted.
 func (p *Pipeline) tell(e Event) {

@@ -464,3 +464,29 @@ func TestSinksGetBoundedValidStrings(t *testing.T) {
 		t.Errorf("line %s", s.lines[0])
 	}
 }
+
+// What strangers can cause at will does not push out what it may be meant to hide.
+func TestAFloodLeavesRoomForWhatMatters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &fakeSink{gate: make(chan struct{})}
+		p := open(t, audit.Config{Queue: 100, WriteTimeout: time.Minute}, to(s))
+		p.Record(named("under way"))
+		time.Sleep(time.Second) // the sink has it, and blocks
+		for range 1000 {
+			p.Record(audit.Event{Type: audit.InputValidationFail})
+			p.Record(audit.Event{Type: audit.ExcessRateLimitExceeded})
+		}
+		if st := p.Stats(); st.Recorded != 51 || st.Dropped != 1950 {
+			t.Errorf("stats %+v; want half the queue of noise", st)
+		}
+		p.Record(audit.Event{Type: audit.AuthnPasswordChangeFail})
+		if st := p.Stats(); st.Recorded != 52 {
+			t.Errorf("a failed password change was dropped: %+v", st)
+		}
+		close(s.gate)
+		closed(t, p)
+		if n := len(s.of(audit.AuthnPasswordChangeFail)); n != 1 {
+			t.Errorf("%d failed password changes are written; want 1", n)
+		}
+	})
+}

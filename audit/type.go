@@ -11,13 +11,11 @@ const (
 	AuthnLoginSuccess          Type = "authn_login_success"
 	AuthnLoginSuccessAfterFail Type = "authn_login_successafterfail"
 	AuthnLoginFail             Type = "authn_login_fail"
-	AuthnLoginFailMax          Type = "authn_login_fail_max"
 	AuthnCredentialInClear     Type = "authn_credential_in_clear"
 	AuthnPasswordChange        Type = "authn_password_change"
 	AuthnPasswordChangeFail    Type = "authn_password_change_fail"
 
-	AuthzFail  Type = "authz_fail"
-	AuthzAdmin Type = "authz_admin"
+	AuthzFail Type = "authz_fail"
 
 	ExcessRateLimitExceeded Type = "excess_rate_limit_exceeded"
 
@@ -27,11 +25,9 @@ const (
 	MaliciousSQLi            Type = "malicious_sqli"
 	MaliciousCORS            Type = "malicious_cors"
 	MaliciousCSRF            Type = "malicious_csrf"
-	MaliciousExtraneous      Type = "malicious_extraneous"
 	MaliciousDirectReference Type = "malicious_direct_reference"
 
 	SessionCreated        Type = "session_created"
-	SessionExpired        Type = "session_expired"
 	SessionLogout         Type = "session_logout"
 	SessionRevoked        Type = "session_revoked"
 	SessionUseAfterExpire Type = "session_use_after_expire"
@@ -42,10 +38,6 @@ const (
 	APIKeyRotated   Type = "apikey_rotated"
 	APIKeyRevoked   Type = "apikey_revoked"
 	APIKeyRejected  Type = "apikey_rejected"
-
-	PrivilegePermissionsChanged Type = "privilege_permissions_changed"
-	SensitiveRead               Type = "sensitive_read"
-	SensitiveUpdate             Type = "sensitive_update"
 
 	UserCreated Type = "user_created"
 	UserUpdated Type = "user_updated"
@@ -85,9 +77,9 @@ func (t Type) Severity() Severity {
 	switch t {
 	case SysCrash:
 		return Critical
-	case AuthnCredentialInClear, MaliciousSQLi, MaliciousCSRF, SysDegraded, PrivilegePermissionsChanged:
+	case AuthnCredentialInClear, MaliciousSQLi, MaliciousCSRF, SysDegraded:
 		return High
-	case AuthnLoginFailMax, ExcessRateLimitExceeded, MaliciousCORS, MaliciousExtraneous,
+	case ExcessRateLimitExceeded, MaliciousCORS,
 		MaliciousDirectReference, SuspiciousContent, APIKeyRejected, SessionUseAfterExpire:
 		return Medium
 	case AuthnLoginFail, AuthnPasswordChangeFail, AuthzFail, InputValidationFail:

@@ -79,7 +79,7 @@ func TestATokenIsGoodForItsSessionOnly(t *testing.T) {
 	}
 }
 
-// The sketch's token is hash(session or "anonymous").
+// A token that is made without thought is hash(session or "anonymous").
 func TestTheTokenIsNotTheSameForEverybody(t *testing.T) {
 	p := mustNew(t, csrf.Config{})
 	for _, guess := range []string{"anonymous", "ses_one", ""} {
@@ -122,7 +122,7 @@ func TestTheTokenIsNotForEver(t *testing.T) {
 	}
 }
 
-// The sketch compares the token it would make now with == to the one it gets.
+// Made without thought, the check compares the token it would make now with == to the one it gets.
 // Masked tokens are never equal, and each of them is good.
 func TestTokensAreNeverEqualAndAllGood(t *testing.T) {
 	p := mustNew(t, csrf.Config{})

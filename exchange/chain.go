@@ -15,7 +15,7 @@ type Config struct {
 	Stages []Stage
 	// Routes finds the route of each request; nil means that no request has one.
 	Routes *route.Table
-	// Recorder keeps the events; nil discards them.
+	// Recorder keeps the events; nil writes them to ErrorLog.
 	Recorder audit.Recorder
 	// ErrorLog is told of panics and of the causes of 5xx answers; nil means
 	// [slog.Default].
@@ -43,11 +43,11 @@ func New(cfg Config) *Chain {
 	for i, s := range c.stages {
 		c.objectors[i], _ = s.(Objector)
 	}
-	if c.recorder == nil {
-		c.recorder = audit.Discard{}
-	}
 	if c.errorLog == nil {
 		c.errorLog = slog.Default()
+	}
+	if c.recorder == nil {
+		c.recorder = audit.ToLog(c.errorLog)
 	}
 	return c
 }
@@ -65,7 +65,8 @@ func (c *Chain) Decide(x *Exchange) (Outcome, Stage) {
 				if earlier == nil {
 					continue
 				}
-				if other := earlier.Object(x, s, o); other.Problem != o.Problem {
+				// A refusal can be replaced, never lifted.
+				if other := earlier.Object(x, s, o); other.Problem != nil && other.Problem != o.Problem {
 					o, s = other, earlier
 				}
 			}
@@ -76,13 +77,15 @@ func (c *Chain) Decide(x *Exchange) (Outcome, Stage) {
 }
 
 // Handler returns a handler that enforces the chain and then calls next. Inside
-// another chain it shares that chain's exchange.
+// another chain it shares that chain's exchange, and events go to the recorder of
+// the outermost; with routes of its own, its stages see the route of these.
 func (c *Chain) Handler(next http.Handler) http.Handler {
 	return &enforcer{chain: c, next: next}
 }
 
 // Handler returns a handler that enforces one stage alone and then calls next.
-// It is how a stage is used as plain middleware.
+// It is how a stage is used as plain middleware. Its events go to [slog.Default]
+// unless it stands inside a chain that has a recorder.
 func Handler(s Stage, next http.Handler) http.Handler {
 	return New(Config{Stages: []Stage{s}}).Handler(next)
 }

@@ -25,6 +25,11 @@ type enforcer struct {
 func (e *enforcer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if x := FromContext(r.Context()); x != nil {
 		x.Request = r // its context leads to x; whoever stands between may have added to it
+		if e.chain.routes != nil {
+			outer := x.Match
+			defer func() { x.Match = outer }()
+			x.Match = e.chain.routes.Match(r.Method, r.URL.Path)
+		}
 		e.enforce(x, w, r)
 		return
 	}
@@ -37,11 +42,11 @@ func (e *enforcer) enforce(x *Exchange, w http.ResponseWriter, r *http.Request) 
 	o, by := e.chain.Decide(x)
 	switch {
 	case o.Problem != nil:
-		x.Refused = true
+		x.Ended = true
 		e.chain.refuse(x, o, by)
 		o.Problem.Write(w, r, x.ID)
 	case o.Status != 0:
-		x.Refused = true
+		x.Ended = true
 		w.WriteHeader(o.Status)
 	default:
 		e.next.ServeHTTP(w, x.Request)
@@ -52,6 +57,9 @@ func (e *enforcer) enforce(x *Exchange, w http.ResponseWriter, r *http.Request) 
 func (c *Chain) refuse(x *Exchange, o Outcome, by Stage) {
 	status := o.Problem.Status()
 	if status >= 500 {
+		if x.Err() != nil {
+			return // the client hung up, and what it waited for was cut off: no failure of ours
+		}
 		c.errorLog.Error("request refused by a failure", "control", by.Name(), "request_id", x.ID, "error", o.Problem.Error())
 	}
 	if o.Type == "" {

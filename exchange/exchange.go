@@ -36,7 +36,7 @@ type Exchange struct {
 	Request *http.Request
 	// ID identifies the request: 26 characters of base32, 128 random bits.
 	ID string
-	// Now is when the request arrived: one clock for the whole chain.
+	// Now is when the request arrived: the one time that all decisions are made by.
 	Now time.Time
 
 	// Match is the route of the request, found before the first stage.
@@ -66,8 +66,8 @@ type Exchange struct {
 	// Counted is set when the request has been counted by the limits that need to
 	// know who calls. Written by ratelimit.
 	Counted bool
-	// Refused is set when a stage ended the exchange: no handler saw the request.
-	Refused bool
+	// Ended is set when a stage refused or answered: no handler saw the request.
+	Ended bool
 
 	// Body is the whole body once a stage has read it, see [Exchange.ReadBody].
 	Body     []byte
@@ -166,8 +166,9 @@ func (x *Exchange) Pattern() string {
 // Settle leaves s to be settled when the status of the answer is known.
 func (x *Exchange) Settle(s Settlement) { x.settlements = append(x.settlements, s) }
 
-// Record records a further fact of this request: e with the request's id,
-// client, caller and route filled in where they are empty. It does not block.
+// Record records a further fact of this request: e with what the request is
+// known by, its id, host, path and so on, and with its time, client, caller and
+// route where e does not say. It does not block.
 func (x *Exchange) Record(e audit.Event) {
 	x.chain.recorder.Record(x.describe(e))
 }
@@ -181,7 +182,9 @@ func (x *Exchange) Commit(e audit.Event) error {
 // Fail answers with a problem that a handler found. It is to handlers what a
 // refusal is to stages: the one way to answer with an error.
 func (x *Exchange) Fail(w http.ResponseWriter, p *problem.Problem) {
-	if p.Status() >= 500 {
+	// A client that hung up cuts off what it waited for, and being overloaded is
+	// told to the client: neither is a failure to look into.
+	if p.Status() >= 500 && p.Code != problem.Overloaded && x.Err() == nil {
 		x.chain.errorLog.Error("request failed", "request_id", x.ID, "route", x.Pattern(), "error", p.Error())
 	}
 	p.Write(w, x.Request, x.ID)

@@ -216,6 +216,84 @@ func TestAnEarlierStageMayObjectToARefusal(t *testing.T) {
 	}
 }
 
+// generous is an objector that tries to let a refused request pass.
+type generous struct{ stage }
+
+func (generous) Object(*exchange.Exchange, exchange.Stage, exchange.Outcome) exchange.Outcome {
+	return exchange.Continue()
+}
+
+func TestARefusalIsNeverLifted(t *testing.T) {
+	var seen []string
+	refuse := stage{"refuse", func(*exchange.Exchange) exchange.Outcome {
+		return exchange.Refuse(problem.New(problem.Forbidden, ""), "")
+	}}
+	c := exchange.New(exchange.Config{Stages: []exchange.Stage{generous{pass("generous", &seen)}, refuse}})
+	if w := serve(c, ok, httptest.NewRequest("GET", "/", nil)); w.Code != 403 {
+		t.Errorf("status %d; want 403", w.Code)
+	}
+}
+
+func TestAChainInsideAnotherKeepsItsOwnRoutes(t *testing.T) {
+	table := func(pattern string) *route.Table {
+		tbl, err := route.New([]route.Route{{Pattern: pattern, Public: true}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tbl
+	}
+	var seen []string
+	see := stage{"see", func(x *exchange.Exchange) exchange.Outcome {
+		seen = append(seen, x.Pattern())
+		return exchange.Continue()
+	}}
+	stages := []exchange.Stage{see}
+	inner := exchange.New(exchange.Config{Stages: stages, Routes: table("GET /admin/secret")})
+	outer := exchange.New(exchange.Config{Stages: stages, Routes: table("GET /admin/{rest...}")})
+	var after string
+	h := inner.Handler(http.HandlerFunc(ok))
+	serve(outer, func(w http.ResponseWriter, r *http.Request) {
+		h.ServeHTTP(w, r)
+		after = exchange.FromContext(r.Context()).Pattern()
+	}, httptest.NewRequest("GET", "/admin/secret", nil))
+	if got := strings.Join(append(seen, after), ", "); got != "GET /admin/{rest...}, GET /admin/secret, GET /admin/{rest...}" {
+		t.Errorf("routes %s", got)
+	}
+}
+
+func TestAClientThatHangsUpRaisesNoAlarm(t *testing.T) {
+	var log strings.Builder
+	rec := &recorder{}
+	outage := stage{"authn", func(x *exchange.Exchange) exchange.Outcome {
+		return exchange.Refuse(problem.Unavailable(x.Err()), audit.SysDegraded)
+	}}
+	c := exchange.New(exchange.Config{Stages: []exchange.Stage{outage}, Recorder: rec, ErrorLog: slog.New(slog.NewTextHandler(&log, nil))})
+	ctx, hangUp := context.WithCancel(context.Background())
+	hangUp()
+	serve(c, ok, httptest.NewRequest("GET", "/", nil).WithContext(ctx))
+	if len(rec.events) != 0 || log.Len() != 0 {
+		t.Errorf("events %v, log %s", rec.events, log.String())
+	}
+	serve(c, ok, httptest.NewRequest("GET", "/", nil))
+	if len(rec.events) != 1 || log.Len() == 0 {
+		t.Errorf("a real outage: events %v, log %s", rec.events, log.String())
+	}
+}
+
+func TestFlushingTellsOfItsFailure(t *testing.T) {
+	serve(exchange.New(exchange.Config{}), func(w http.ResponseWriter, _ *http.Request) {
+		if err := http.NewResponseController(w).Flush(); err != nil {
+			t.Errorf("a writer that can: %v", err)
+		}
+	}, httptest.NewRequest("GET", "/", nil))
+	h := exchange.New(exchange.Config{}).Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if err := http.NewResponseController(w).Flush(); !errors.Is(err, http.ErrNotSupported) {
+			t.Errorf("a writer that cannot: %v", err)
+		}
+	}))
+	h.ServeHTTP(struct{ http.ResponseWriter }{httptest.NewRecorder()}, httptest.NewRequest("GET", "/", nil))
+}
+
 type settlement struct{ status *int }
 
 func (s settlement) Settle(_ *exchange.Exchange, status int) { *s.status = status }

@@ -19,8 +19,8 @@ type Stage interface {
 }
 
 // An Objector is a [Stage] that is asked when a later stage refuses, and returns
-// the refusal to go on with: o, or another. Counting refused credentials works
-// this way.
+// the refusal to go on with: o, or another. A refusal can be replaced, never
+// lifted. Counting refused credentials works this way.
 type Objector interface {
 	Stage
 	Object(x *Exchange, by Stage, o Outcome) Outcome

@@ -22,7 +22,7 @@ func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 // WriteHeader notes the status and drops headers that tell what the server is
 // made of (OWASP Secure Headers Project, "prevent information disclosure").
 func (w *writer) WriteHeader(status int) {
-	if status >= 200 && w.status == 0 {
+	if (status >= 200 || status == http.StatusSwitchingProtocols) && w.status == 0 {
 		w.status = status
 		h := w.Header()
 		delete(h, "Server")
@@ -50,12 +50,16 @@ func (w *writer) ReadFrom(src io.Reader) (int64, error) {
 	return io.Copy(w.ResponseWriter, src)
 }
 
-// Flush sends what is buffered, where the server supports it.
-func (w *writer) Flush() {
+// Flush is [writer.FlushError] for those who look for an [http.Flusher].
+func (w *writer) Flush() { _ = w.FlushError() }
+
+// FlushError sends what is buffered, where the server supports it. It is what
+// [http.ResponseController] calls.
+func (w *writer) FlushError() error {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
-	_ = http.NewResponseController(w.ResponseWriter).Flush()
+	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
 // Hijack takes over the connection, where the server supports it.

@@ -86,7 +86,7 @@ func (r *reservation) giveBack(x *exchange.Exchange) {
 // a stage refused was no attempt: else another site could use up a visitor's
 // attempts with requests that are refused as forged.
 func (r *reservation) Settle(x *exchange.Exchange, status int) {
-	r.settle(x, !x.Refused && (status == http.StatusUnauthorized || status == http.StatusForbidden))
+	r.settle(x, !x.Ended && (status == http.StatusUnauthorized || status == http.StatusForbidden))
 }
 
 func (r *reservation) settle(x *exchange.Exchange, failed bool) {
