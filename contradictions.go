@@ -15,7 +15,7 @@ func (b *builder) contradictions(routes *route.Table) {
 	if len(cfg.Routes) == 0 {
 		b.fail("Routes is empty: every request would be refused; declare the routes, such as {Pattern: \"GET /posts\", Public: true}")
 	}
-	if cfg.Authn.Sessions != nil && len(cfg.Secret) == 0 {
+	if cfg.Authn.Sessions != nil && cfg.Secret == nil {
 		b.fail("Secret is empty and Authn.Sessions is set: sessions need CSRF tokens, which are signed; give 32 random bytes, the same on every node")
 	}
 	if cfg.Authn.Sessions != nil && cfg.CORS.Credentials && cfg.CORS.RequestHeaders != nil && !contains(cfg.CORS.RequestHeaders, "X-CSRF-Token") {

@@ -33,9 +33,9 @@ var mayImport = map[string][]string{
 	"headers":   {"exchange"},
 	"httpsonly": {"audit", "exchange", "identity", "problem"},
 	"firewall":  {"audit", "exchange", "problem"},
-	"cors":      {"audit", "exchange", "internal/origin", "problem"},
+	"cors":      {"audit", "exchange", "origin", "problem"},
 	"ratelimit": {"audit", "exchange", "identity", "problem", "route"},
-	"csrf":      {"audit", "exchange", "identity", "internal/origin", "problem", "validate"},
+	"csrf":      {"audit", "exchange", "identity", "origin", "problem", "validate"},
 	"authn":     {"apikey", "audit", "exchange", "identity", "problem", "session"},
 	"authz":     {"audit", "exchange", "identity", "problem", "route"},
 	"validate":  {"audit", "exchange", "problem", "sanitize", "github.com/corazawaf/libinjection-go", "golang.org/x/net/idna"},
@@ -48,14 +48,14 @@ var mayImport = map[string][]string{
 	"session":             {"identity", "internal/uuid7"},
 	"session/sessiontest": {"session"},
 	"store/sqlstore":      {"apikey", "session"},
+	"origin":              {"golang.org/x/net/idna", "golang.org/x/net/publicsuffix"},
 
 	"ratelimit/ratelimittest": {"ratelimit"},
-	"internal/origin":         {"golang.org/x/net/idna", "golang.org/x/net/publicsuffix"},
 	"internal/uuid7":          {},
 
 	// The facade is the top of the library.
 	".": {"audit", "authn", "authz", "clientip", "cors", "csrf", "exchange", "firewall", "headers", "httpsonly",
-		"identity", "internal/origin", "problem", "ratelimit", "route", "validate"},
+		"identity", "origin", "problem", "ratelimit", "route", "validate"},
 }
 
 // heavy is where imports are free: the service, its command and what is built on it.

@@ -1,7 +1,6 @@
 package merlon
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,7 +16,6 @@ import (
 	"github.com/merlonhq/merlon/firewall"
 	"github.com/merlonhq/merlon/headers"
 	"github.com/merlonhq/merlon/httpsonly"
-	"github.com/merlonhq/merlon/internal/origin"
 	"github.com/merlonhq/merlon/ratelimit"
 	"github.com/merlonhq/merlon/route"
 	"github.com/merlonhq/merlon/validate"
@@ -88,18 +86,18 @@ type Guard struct {
 func New(cfg Config) (*Guard, error) {
 	b := &builder{cfg: cfg}
 	b.share()
-	routes := build(b, "routes", route.New, cfg.Routes)
-	clients := build(b, "clientip", clientip.New, b.cfg.ClientIP)
-	security := build(b, "headers", headers.New, b.cfg.Headers)
-	encrypted := build(b, "httpsonly", httpsonly.New, b.cfg.HTTPSOnly)
-	wall := build(b, "firewall", firewall.New, b.cfg.Firewall)
-	crossOrigin := build(b, "cors", cors.New, b.cfg.CORS)
+	routes := build(b, route.New, cfg.Routes)
+	clients := build(b, clientip.New, b.cfg.ClientIP)
+	security := build(b, headers.New, b.cfg.Headers)
+	encrypted := build(b, httpsonly.New, b.cfg.HTTPSOnly)
+	wall := build(b, firewall.New, b.cfg.Firewall)
+	crossOrigin := build(b, cors.New, b.cfg.CORS)
 	b.cfg.RateLimit.Routes = routes
-	limiter := build(b, "ratelimit", ratelimit.New, b.cfg.RateLimit)
-	protection := build(b, "csrf", csrf.New, b.cfg.CSRF)
-	caller := build(b, "authn", authn.New, b.cfg.Authn)
-	permission := build(b, "authz", authz.New, authz.Config{})
-	content := build(b, "validate", validate.New, b.cfg.Validate)
+	limiter := build(b, ratelimit.New, b.cfg.RateLimit)
+	protection := build(b, csrf.New, b.cfg.CSRF)
+	caller := build(b, authn.New, b.cfg.Authn)
+	permission := build(b, authz.New, authz.Config{})
+	content := build(b, validate.New, b.cfg.Validate)
 	b.contradictions(routes)
 	if len(b.errs) > 0 {
 		return nil, errors.Join(b.errs...)
@@ -112,11 +110,12 @@ func New(cfg Config) (*Guard, error) {
 		Stages: []exchange.Stage{
 			clients,             // the one address every later stage uses
 			security,            // before anything can refuse
+			limiter.Guard(),     // counts what is refused before limiter.Before
 			encrypted,           // a credential in clear text goes no further
 			wall,                // nothing malformed goes further
 			crossOrigin,         // preflights are answered, never authenticated
 			limiter.Before(),    // before anything is looked up
-			firewall.Resolved{}, // no route, no request
+			authz.Routed{},      // no route, no request
 			protection.Origin(), // needs no session, so it covers login
 			caller,              // who
 			protection.Token(),  // where the credential is ambient
@@ -152,65 +151,16 @@ type builder struct {
 	errs []error
 }
 
-// build compiles one part. It returns the zero T after an error; New fails then.
-func build[C, T any](b *builder, name string, compile func(C) (T, error), cfg C) T {
+// build compiles one part. It returns the zero T after an error, which names its
+// package; New fails then.
+func build[C, T any](b *builder, compile func(C) (T, error), cfg C) T {
 	t, err := compile(cfg)
 	if err != nil {
-		b.errs = append(b.errs, fmt.Errorf("%s: %w", name, err))
+		b.errs = append(b.errs, err)
 	}
 	return t
 }
 
 func (b *builder) fail(format string, args ...any) {
-	b.errs = append(b.errs, fmt.Errorf(format, args...))
-}
-
-// developmentOrigins are where front ends run while they are written.
-var developmentOrigins = [...]string{"http://localhost:3000", "http://localhost:8080", "http://127.0.0.1:3000"}
-
-// share hands the facts at the top of the configuration to the stages.
-func (b *builder) share() {
-	cfg := &b.cfg
-	const relaxed = "the environment is development"
-	switch cfg.Environment {
-	case "", Production:
-	case Development:
-		cfg.HTTPSOnly.InsecureLoopback = relaxed
-		cfg.Firewall.InsecureLoopbackHosts = relaxed
-		cfg.CORS.Development = true
-		if cfg.Origins == nil {
-			cfg.Origins = developmentOrigins[:]
-		}
-	default:
-		b.fail("Environment %q: want %q or %q", cfg.Environment, Production, Development)
-	}
-	if cfg.ErrorLog == nil {
-		cfg.ErrorLog = slog.Default()
-	}
-	if cfg.Recorder == nil {
-		cfg.Recorder = audit.ToLog(cfg.ErrorLog)
-	}
-	if len(cfg.HTTPSOnly.Hosts)+len(cfg.Firewall.Hosts) > 0 {
-		b.fail("HTTPSOnly.Hosts or Firewall.Hosts is set: set Hosts of the whole Config, so that there is one list")
-	}
-	cfg.HTTPSOnly.Hosts, cfg.Firewall.Hosts = cfg.Hosts, cfg.Hosts
-	if len(cfg.CORS.Origins)+len(cfg.CSRF.Origins) > 0 {
-		b.fail("CORS.Origins or CSRF.Origins is set: set Origins of the whole Config, so that there is one list")
-	}
-	if cfg.CORS.InsecureAnyOrigin == "" {
-		set, err := origin.Compile(cfg.Origins, origin.Options{Development: cfg.CORS.Development})
-		if err != nil {
-			b.errs = append(b.errs, fmt.Errorf("origins: %w", err))
-		}
-		cfg.CORS.OriginSet, cfg.CSRF.OriginSet = set, set
-	}
-	if cfg.CSRF.Key != nil || cfg.CSRF.PreviousKeys != nil {
-		b.fail("CSRF.Key is set: set Secret of the whole Config")
-	}
-	cfg.CSRF.Key, cfg.CSRF.PreviousKeys = cfg.Secret, cfg.PreviousSecrets
-	if cfg.Secret == nil && cfg.Authn.Sessions == nil {
-		// Without sessions nothing that lasts is signed, so a key per process will do.
-		cfg.CSRF.Key = make([]byte, 32)
-		_, _ = rand.Read(cfg.CSRF.Key) // never fails, see crypto/rand
-	}
+	b.errs = append(b.errs, fmt.Errorf("merlon: "+format, args...))
 }

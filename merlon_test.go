@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -22,8 +23,17 @@ import (
 	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/audit/audittest"
 	"github.com/merlonhq/merlon/authn"
+	"github.com/merlonhq/merlon/clientip"
+	"github.com/merlonhq/merlon/cors"
+	"github.com/merlonhq/merlon/csrf"
+	"github.com/merlonhq/merlon/firewall"
+	"github.com/merlonhq/merlon/headers"
+	"github.com/merlonhq/merlon/httpsonly"
 	"github.com/merlonhq/merlon/identity"
+	"github.com/merlonhq/merlon/origin"
 	"github.com/merlonhq/merlon/ratelimit"
+	"github.com/merlonhq/merlon/route"
+	"github.com/merlonhq/merlon/validate"
 )
 
 // proof verifies "good" as the principal it is, and rejects all else.
@@ -178,13 +188,57 @@ func TestNewReportsEveryErrorAtOnce(t *testing.T) {
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, want := range []string{`"staging"`, `"*"`, `"http://app.example.com"`, "CSRF", "5 bytes", `"GET /nobody"`, "Hosts", `"Login"`} {
+	for _, want := range []string{`"staging"`, `"*"`, `"http://app.example.com"`, "Secret has 5 bytes", `"GET /nobody"`, "Hosts", `"Login"`} {
 		if !strings.Contains(strings.ToLower(err.Error()), strings.ToLower(want)) {
 			t.Errorf("the error does not tell of %s:\n%v", want, err)
 		}
 	}
 	if strings.Contains(err.Error(), "short\"") {
 		t.Error("the error tells the secret")
+	}
+}
+
+// One line for each error, which begins with the package that found it, once.
+func TestEveryErrorNamesItsPackageOnce(t *testing.T) {
+	short := []byte("short")
+	_, err := merlon.New(merlon.Config{
+		Environment:     "staging",
+		Origins:         []string{"*", "null"},
+		Secret:          short,
+		PreviousSecrets: [][]byte{[]byte(strings.Repeat("x", 32)), short},
+		Routes:          []merlon.Route{{Pattern: "GET /nobody"}, {}},
+		ClientIP:        clientip.Config{TrustedProxies: []string{"10.0.0.1"}},
+		Headers:         headers.Config{HSTSMaxAge: -1},
+		HTTPSOnly:       httpsonly.Config{RedirectPort: -1},
+		CORS:            cors.Config{MaxAge: 48 * time.Hour},
+		RateLimit:       ratelimit.Config{Rules: []ratelimit.Rule{{Name: "empty"}}, Default: ratelimit.Rule{Name: "x", Match: []string{"y"}}},
+		CSRF:            csrf.Config{TTL: -1},
+		Authn:           authn.Config{Sessions: authn.Sessions(nil, nil), Keys: authn.Keys(nil, nil)},
+		Validate:        validate.Config{MaxBody: -1},
+		Firewall:        firewall.Config{MaxURI: -1},
+	})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	one := regexp.MustCompile(`^(merlon|origin|route|clientip|headers|httpsonly|firewall|cors|ratelimit|csrf|authn|validate)(: | ")`)
+	told := map[string]int{}
+	for line := range strings.Lines(err.Error()) {
+		found := one.FindStringSubmatch(line)
+		if found == nil || strings.Contains(line, found[1]+": "+found[1]) {
+			t.Errorf("the line begins with no package or with one twice: %s", line)
+			continue
+		}
+		told[found[1]]++
+	}
+	want := map[string]int{"merlon": 3, "origin": 2, "route": 2, "clientip": 1, "headers": 1, "httpsonly": 1, "firewall": 2, "cors": 1,
+		"ratelimit": 5, "csrf": 1, "authn": 2, "validate": 1}
+	if diff := cmp.Diff(want, told); diff != "" {
+		t.Errorf("lines by package (-want +got):\n%s\n%v", diff, err)
+	}
+	for _, name := range []string{"merlon: Secret has 5 bytes", "merlon: PreviousSecrets[1] has 5 bytes"} {
+		if !strings.Contains(err.Error(), name) {
+			t.Errorf("the error lacks %q:\n%v", name, err)
+		}
 	}
 }
 
@@ -203,6 +257,21 @@ func TestContradictionsBetweenStagesAreErrors(t *testing.T) {
 		}, ""},
 		{"a list of hosts of one stage", func(c *merlon.Config) { c.Firewall.Hosts = []string{"x.example"} }, "one list"},
 		{"a list of origins of one stage", func(c *merlon.Config) { c.CSRF.Origins = []string{"https://x.example"} }, "one list"},
+		{"a compiled list of origins of one stage", func(c *merlon.Config) { c.CORS.OriginSet = &origin.Set{} }, "one list"},
+		{"a table of routes of one stage", func(c *merlon.Config) { c.RateLimit.Routes = &route.Table{} }, "set Routes of the whole Config"},
+		{"http origins of one stage", func(c *merlon.Config) { c.CORS.Development = true }, "set Environment"},
+		{"a secret of no bytes", func(c *merlon.Config) { c.Secret = []byte{} }, "Secret has 0 bytes"},
+		{"a previous secret of no bytes", func(c *merlon.Config) { c.PreviousSecrets = [][]byte{nil} }, "PreviousSecrets[0] has 0 bytes"},
+		{"a key of one stage", func(c *merlon.Config) { c.CSRF.Key = c.Secret }, "set Secret"},
+		{"any origin and a list of them", func(c *merlon.Config) { c.CORS.InsecureAnyOrigin = "public data" }, "Origins is set"},
+		{"any origin", func(c *merlon.Config) { c.CORS.InsecureAnyOrigin, c.Origins = "public data", nil }, ""},
+		{"any origin in development, which has no default origins then", func(c *merlon.Config) {
+			c.Environment, c.CORS.InsecureAnyOrigin, c.Origins = merlon.Development, "public data", nil
+		}, ""},
+		{"any origin in development and a list of them", func(c *merlon.Config) {
+			c.Environment, c.CORS.InsecureAnyOrigin = merlon.Development, "public data"
+		}, "Origins is set"},
+		{"a session verifier made of nothing", func(c *merlon.Config) { c.Authn.Sessions = authn.Sessions(nil, nil) }, "authn: Sessions: "},
 		{"credentials across origins without the header of the token", func(c *merlon.Config) {
 			c.CORS.Credentials, c.CORS.RequestHeaders = true, []string{"Content-Type"}
 		}, "X-CSRF-Token"},
@@ -239,6 +308,22 @@ func TestARelaxedControlIsLoudAtStart(t *testing.T) {
 		c.RateLimit.InsecureExempt = ratelimit.InsecureExempt{Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, Reason: "our own monitor"}
 	}))
 	for _, want := range []string{"HTTPSOnly.InsecureHTTP", "a test needs it", "RateLimit.InsecureExempt", "our own monitor"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("the log does not tell of %q:\n%s", want, log.String())
+		}
+	}
+}
+
+func TestDevelopmentKeepsTheReasonsOfTheUser(t *testing.T) {
+	var log strings.Builder
+	guard(t, blog(func(c *merlon.Config) {
+		c.Environment, c.ErrorLog = merlon.Development, slog.New(slog.NewTextHandler(&log, nil))
+		c.HTTPSOnly.InsecureLoopback = "a proxy on this machine"
+	}))
+	for _, want := range []string{
+		`setting=HTTPSOnly.InsecureLoopback reason="a proxy on this machine"`,
+		`setting=Firewall.InsecureLoopbackHosts reason="the environment is development"`,
+	} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("the log does not tell of %q:\n%s", want, log.String())
 		}
@@ -396,6 +481,35 @@ func TestRefusedCredentialsAreCountedByAddress(t *testing.T) {
 	other.RemoteAddr = "198.51.100.9:4000"
 	if w := do(h, other); w.Code != 200 {
 		t.Errorf("another address: status %d; want 200", w.Code)
+	}
+}
+
+// What is refused for its form is counted too, and a flood of it, or of anything
+// else, does not fill the event log.
+func TestAFloodOfMalformedRequestsIsLimitedAndToldOf(t *testing.T) {
+	var events audittest.Memory
+	g := guard(t, blog(func(c *merlon.Config) {
+		c.Recorder = &events
+		c.RateLimit.Address = ratelimit.Rule{Limits: []ratelimit.Limit{{Max: 20, Window: time.Minute}}}
+	}))
+	h := g.Handler(served)
+	statuses := map[int]int{}
+	for range 100 {
+		statuses[do(h, request("GET", "/posts;x=1")).Code]++
+	}
+	if statuses[400] != 20 || statuses[429] != 80 {
+		t.Errorf("statuses %v; want 20 of 400 and 80 of 429", statuses)
+	}
+	if n := len(events.Events()); n != 30 {
+		t.Errorf("%d events; want one for each of the 20, and ten of the 80", n)
+	}
+	if w := do(h, request("GET", "/posts")); w.Code != 429 {
+		t.Errorf("a good request of the same address: status %d; want 429", w.Code)
+	}
+	other := request("GET", "/posts;x=1")
+	other.RemoteAddr = "198.51.100.9:4000"
+	if w := do(h, other); w.Code != 400 {
+		t.Errorf("another address: status %d; want 400", w.Code)
 	}
 }
 

@@ -2,8 +2,10 @@ package authn
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/merlonhq/merlon/audit"
@@ -28,8 +30,22 @@ type Authenticator struct {
 	sessions, keys, tokens Verifier
 }
 
-// New compiles cfg. It cannot fail today; it returns an error as all stages do.
+// New compiles cfg. It reports all verifiers at once that were made of nil.
 func New(cfg Config) (*Authenticator, error) {
+	var errs []error
+	for _, v := range [...]struct {
+		field    string
+		verifier Verifier
+	}{{"Sessions", cfg.Sessions}, {"Keys", cfg.Keys}, {"Tokens", cfg.Tokens}} {
+		if c, ok := v.verifier.(checked); ok {
+			if err := c.valid(); err != nil {
+				errs = append(errs, fmt.Errorf("authn: %s: %w", v.field, err))
+			}
+		}
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
 	return &Authenticator{sessions: cfg.Sessions, keys: cfg.Keys, tokens: cfg.Tokens}, nil
 }
 
@@ -100,14 +116,15 @@ func (a *Authenticator) verify(x *exchange.Exchange, v Verifier, secret string) 
 }
 
 // keyInQuery reports whether a raw query holds an API key or a parameter that is
-// only ever used for credentials. It works on the raw text: a key is never
-// percent-encoded by a client that means it, and names are compared unescaped
-// because they are plain ASCII.
+// only ever used for credentials.
 func keyInQuery(raw string) bool {
 	for raw != "" {
 		var pair string
 		pair, raw, _ = strings.Cut(raw, "&")
 		name, value, _ := strings.Cut(pair, "=")
+		if strings.Contains(pair, "%") {
+			name, value = unescape(name), unescape(value)
+		}
 		switch strings.ToLower(name) {
 		case "access_token", "api_key", "apikey", "api-key", "x-api-key":
 			return true
@@ -117,4 +134,12 @@ func keyInQuery(raw string) bool {
 		}
 	}
 	return false
+}
+
+// unescape returns s without percent-encoding, or as it is where that is broken.
+func unescape(s string) string {
+	if u, err := url.QueryUnescape(s); err == nil {
+		return u
+	}
+	return s
 }

@@ -13,11 +13,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/merlonhq/merlon/apikey"
 	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/authn"
 	"github.com/merlonhq/merlon/exchange"
 	"github.com/merlonhq/merlon/identity"
 	"github.com/merlonhq/merlon/route"
+	"github.com/merlonhq/merlon/session"
 )
 
 // verifier accepts one secret, rejects all others, and fails for "outage".
@@ -78,6 +80,9 @@ func TestAuthenticator(t *testing.T) {
 		{"another scheme", "/public", bearer, "Basic eDp5", 401, identity.None, `Bearer realm="merlon", error="invalid_token"`},
 		{"a key in the query string", "/public?k=mrl_good", "", "", 400, identity.None, ""},
 		{"a credential parameter in the query string", "/public?a=b&API_Key=x", "", "", 400, identity.None, ""},
+		{"the same percent-encoded", "/public?%61pi_key=x", "", "", 400, identity.None, ""},
+		{"a key percent-encoded", "/public?k=%6drl_good", "", "", 400, identity.None, ""},
+		{"an honest query string with an escape", "/public?q=100%25&r=%zz", "", "", 200, identity.None, ""},
 		{"an honest query string", "/public?key=value&q=api_key", "", "", 200, identity.None, ""},
 		{"a probe is not authenticated", "/health", key, "mrl_bad", 200, identity.None, ""},
 	}
@@ -130,6 +135,50 @@ func TestTheZeroConfigAcceptsNobody(t *testing.T) {
 		a.Handler(http.NotFoundHandler()).ServeHTTP(w, r)
 		if w.Code != 401 {
 			t.Errorf("%s: status %d; want 401", header, w.Code)
+		}
+	}
+}
+
+type accounts struct{}
+
+func (accounts) Access(context.Context, string) (authn.Access, error) { return authn.Access{}, nil }
+
+func TestVerifiersMadeOfNilAreErrors(t *testing.T) {
+	keys, sessions := new(apikey.Manager), new(session.Manager)
+	for _, tt := range []struct {
+		name string
+		cfg  authn.Config
+		want []string // the beginnings of the lines
+	}{
+		{"sessions without accounts", authn.Config{Sessions: authn.Sessions(sessions, nil)}, []string{"authn: Sessions: "}},
+		{"sessions without a manager", authn.Config{Sessions: authn.Sessions(nil, accounts{})}, []string{"authn: Sessions: "}},
+		{"keys without a manager", authn.Config{Keys: authn.Keys(nil, accounts{})}, []string{"authn: Keys: "}},
+		{"all of them", authn.Config{Sessions: authn.Sessions(nil, nil), Keys: authn.Keys(nil, nil), Tokens: authn.Keys(nil, nil)},
+			[]string{"authn: Sessions: ", "authn: Keys: ", "authn: Tokens: "}},
+		{"sessions", authn.Config{Sessions: authn.Sessions(sessions, accounts{})}, nil},
+		{"keys without accounts, which keep their scopes", authn.Config{Keys: authn.Keys(keys, nil)}, nil},
+	} {
+		_, err := authn.New(tt.cfg)
+		var lines []string
+		if err != nil {
+			lines = strings.Split(err.Error(), "\n")
+		}
+		ok := len(lines) == len(tt.want)
+		for i := range min(len(lines), len(tt.want)) {
+			ok = ok && strings.HasPrefix(lines[i], tt.want[i])
+		}
+		if !ok {
+			t.Errorf("%s: error %v; want lines that begin with %q", tt.name, err, tt.want)
+		}
+	}
+}
+
+// A verifier inside another one is not seen by New.
+func TestAVerifierMadeOfNilFailsAndDoesNotPanic(t *testing.T) {
+	for _, v := range []authn.Verifier{authn.Sessions(nil, nil), authn.Keys(nil, nil)} {
+		p, err := v.Verify(t.Context(), "x", netip.Addr{}, time.Now())
+		if rejection := (*authn.Rejection)(nil); err == nil || p.Known() || errors.As(err, &rejection) {
+			t.Errorf("%T: %v, %v; want an error that is no rejection", v, p, err)
 		}
 	}
 }

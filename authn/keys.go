@@ -14,7 +14,8 @@ import (
 
 // Keys returns a [Verifier] of API keys. With accounts a key's scopes are cut to
 // those that its owner holds now, and keys of disabled accounts are rejected;
-// nil accounts takes the key's scopes as they are.
+// nil accounts takes the key's scopes as they are. A nil m is an error that [New]
+// reports.
 func Keys(m *apikey.Manager, accounts Accounts) Verifier { return &keys{m, accounts} }
 
 type keys struct {
@@ -22,7 +23,17 @@ type keys struct {
 	accounts Accounts
 }
 
+func (k *keys) valid() error {
+	if k.manager == nil {
+		return errors.New("Keys was given a nil *apikey.Manager: give one of apikey.New")
+	}
+	return nil
+}
+
 func (k *keys) Verify(ctx context.Context, text string, client netip.Addr, now time.Time) (identity.Principal, error) {
+	if err := k.valid(); err != nil {
+		return identity.Principal{}, err
+	}
 	rec, err := k.manager.Verify(ctx, text, client, now)
 	if err != nil {
 		if refusal := (*apikey.Refusal)(nil); errors.As(err, &refusal) {

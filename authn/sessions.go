@@ -14,7 +14,8 @@ import (
 
 // Sessions returns a [Verifier] of session cookies. The scopes of a session are
 // what its account may do at the moment; sessions of disabled accounts are
-// rejected. accounts is required: a session has no scopes of its own.
+// rejected. Both are required, since a session has no scopes of its own; nil is an
+// error that [New] reports.
 func Sessions(m *session.Manager, accounts Accounts) Verifier { return &sessions{m, accounts} }
 
 type sessions struct {
@@ -22,7 +23,17 @@ type sessions struct {
 	accounts Accounts
 }
 
+func (s *sessions) valid() error {
+	if s.manager == nil || s.accounts == nil {
+		return errors.New("Sessions was given a nil *session.Manager or nil Accounts: give both")
+	}
+	return nil
+}
+
 func (s *sessions) Verify(ctx context.Context, token string, _ netip.Addr, now time.Time) (identity.Principal, error) {
+	if err := s.valid(); err != nil {
+		return identity.Principal{}, err
+	}
 	rec, err := s.manager.Verify(ctx, token, now)
 	switch {
 	case errors.Is(err, session.ErrExpired):

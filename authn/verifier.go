@@ -19,6 +19,12 @@ type Verifier interface {
 	Verify(ctx context.Context, secret string, client netip.Addr, now time.Time) (identity.Principal, error)
 }
 
+// checked is a [Verifier] that knows whether it is of use. Functions that make one
+// return no error, so that they can stand in a [Config]; [New] asks instead.
+type checked interface {
+	valid() error
+}
+
 // A Rejection is the error of a [Verifier] for a credential that proves nobody.
 type Rejection struct {
 	// Reason is the stable, short name of what is wrong, such as "expired". It

@@ -1,7 +1,9 @@
 // Package authz says whether the caller may call the route: deny unless the
 // route's policy allows it.
 //
-// A route without a policy is refused. A public route lets everybody pass. All
+// It has two stages. [Routed] stands before anything is looked up: it refuses
+// requests that no route is declared for (404, 405). [Authorizer] stands behind
+// authentication and decides by the route's policy. A public route lets everybody pass. All
 // others refuse a caller that is nobody (401) and one that is somebody but may
 // not (403): an API key on a route for account owners in person, a missing role,
 // a missing scope. Whether a caller may touch one particular object is not
@@ -9,8 +11,10 @@
 package authz
 
 import (
+	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/merlonhq/merlon/audit"
@@ -22,19 +26,29 @@ import (
 
 // Config says what is required.
 type Config struct {
-	// Require is the policy of every request. Nil means the policy of the
+	// Require is the policy of every request; it must say who may call, see
+	// [route.Route.Check], and needs no Pattern. Nil means the policy of the
 	// request's own route, and a refusal where there is none.
 	Require *route.Route
 }
 
 // An Authorizer is the stage that allows or refuses.
 type Authorizer struct {
-	require *route.Route
+	require *route.Route // our own copy, or nil
 }
 
-// New compiles cfg. It cannot fail today; it returns an error as all stages do.
+// New compiles cfg. It returns an error when Require says of nobody that they may
+// call, or contradicts itself.
 func New(cfg Config) (*Authorizer, error) {
-	return &Authorizer{require: cfg.Require}, nil
+	if cfg.Require == nil {
+		return &Authorizer{}, nil
+	}
+	if err := cfg.Require.Check(); err != nil {
+		return nil, fmt.Errorf("authz: Require: %w", err)
+	}
+	require := *cfg.Require
+	require.Scopes = slices.Clone(require.Scopes)
+	return &Authorizer{require: &require}, nil
 }
 
 // Name returns "authz".
@@ -52,7 +66,7 @@ func (a *Authorizer) Decide(x *exchange.Exchange) exchange.Outcome {
 	p := &x.Principal
 	switch {
 	case r == nil:
-		return exchange.Refuse(problem.New(problem.NotFound, "There is nothing at this path."), "")
+		return Routed{}.Decide(x)
 	case r.AccountOnly && p.Kind == identity.APIKey:
 		return exchange.Refuse(problem.New(problem.Forbidden, "API keys do not open account routes. Log in."), audit.AuthzFail,
 			slog.String("reason", "account_only"))

@@ -93,6 +93,45 @@ func TestAStageAloneRequiresWhatItWasGiven(t *testing.T) {
 	}
 }
 
+func TestARequirementMustSayWhoMayCall(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		r    route.Route
+		want string // "" means that it is right
+	}{
+		{"nothing", route.Route{}, "authz: Require: route: say who may call it"},
+		{"a pattern alone", route.Route{Pattern: "GET /posts"}, `authz: Require: route "GET /posts": say who may call it`},
+		{"everybody and a role", route.Route{Public: true, Role: "admin"}, "public and ask"},
+		{"a scope that is none", route.Route{Scopes: []string{"a b"}}, `scope "a b"`},
+		{"everybody", route.Route{Public: true}, ""},
+		{"a person", route.Route{AccountOnly: true}, ""},
+		{"a role", route.Route{Role: "admin"}, ""},
+		{"a scope", route.Route{Scopes: []string{"a:b"}}, ""},
+	} {
+		a, err := authz.New(authz.Config{Require: &tt.r})
+		if tt.want == "" && (err != nil || a == nil) || tt.want != "" && (err == nil || a != nil || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("%s: error %v; want %q", tt.name, err, tt.want)
+		}
+	}
+}
+
+func TestARequirementDoesNotChangeAfterNew(t *testing.T) {
+	require := &route.Route{Scopes: []string{"posts:write"}}
+	a, err := authz.New(authz.Config{Require: require})
+	if err != nil {
+		t.Fatal(err)
+	}
+	require.Scopes[0] = "posts:read"
+	*require = route.Route{Public: true}
+	reader := identity.Principal{Kind: identity.APIKey, Subject: "usr_1", Scopes: []string{"posts:read"}}
+	w := httptest.NewRecorder()
+	exchange.New(exchange.Config{Stages: []exchange.Stage{caller(reader), a}}).Handler(http.NotFoundHandler()).
+		ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	if w.Code != 403 || !strings.Contains(w.Body.String(), "posts:write") {
+		t.Errorf("status %d, body %s; want 403 for posts:write", w.Code, w.Body)
+	}
+}
+
 func TestMayActOn(t *testing.T) {
 	owner := identity.Principal{Kind: identity.Session, Subject: "usr_1", Role: "user"}
 	admin := identity.Principal{Kind: identity.Session, Subject: "usr_2", Role: "admin"}

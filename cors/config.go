@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/merlonhq/merlon/internal/origin"
+	"github.com/merlonhq/merlon/origin"
 )
 
 // Config says which pages may do what. The zero Config trusts no origin.
@@ -16,8 +16,8 @@ type Config struct {
 	// "https://app.example.com" or "https://app.example.com:8443", and
 	// "https://*.example.com" for every host below example.com. Default: none.
 	Origins []string
-	// OriginSet is a list that is compiled already, which stages share; it
-	// replaces Origins. Default: nil.
+	// OriginSet is such a list compiled by [origin.Compile], to share it with package
+	// csrf. Give it or Origins, not both. Default: nil.
 	OriginSet *origin.Set
 	// Development also accepts http:// origins of loopback hosts in Origins.
 	// Default: false, https:// only.
@@ -127,16 +127,12 @@ func (cfg Config) check() []error {
 	return errs
 }
 
-// origins returns the compiled list, or what is wrong with it.
+// origins returns the compiled list, or all that is wrong with it.
 func (cfg Config) origins() (*origin.Set, error) {
 	if cfg.OriginSet != nil {
 		return cfg.OriginSet, nil
 	}
-	set, err := origin.Compile(cfg.Origins, origin.Options{Development: cfg.Development})
-	if err != nil {
-		return nil, fmt.Errorf("cors: %w", err)
-	}
-	return set, nil
+	return origin.Compile(cfg.Origins, origin.Options{Development: cfg.Development})
 }
 
 // New compiles cfg. All errors are reported at once.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/merlonhq/merlon/cors"
+	"github.com/merlonhq/merlon/origin"
 )
 
 func TestNewRefuses(t *testing.T) {
@@ -55,5 +56,18 @@ func TestNewReportsEverythingAtOnce(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("New: %v\nwant it to name %s", err, want)
 		}
+	}
+}
+
+func TestACompiledListReplacesTheListedOne(t *testing.T) {
+	set, err := origin.Compile(one, origin.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cors.New(cors.Config{OriginSet: set}); err != nil {
+		t.Error(err)
+	}
+	if _, err := cors.New(cors.Config{OriginSet: set, Origins: one}); err == nil || !strings.Contains(err.Error(), "give one of them") {
+		t.Errorf("both: error %v", err)
 	}
 }

@@ -10,7 +10,7 @@ import (
 
 	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/exchange"
-	"github.com/merlonhq/merlon/internal/origin"
+	"github.com/merlonhq/merlon/origin"
 	"github.com/merlonhq/merlon/problem"
 )
 

@@ -17,7 +17,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	handler := protection.Origin().Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	handler := protection.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, "done")
 	}))
 

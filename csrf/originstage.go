@@ -14,23 +14,16 @@ import (
 // maxLoggedOrigin bounds what an event keeps of a foreign origin, in bytes.
 const maxLoggedOrigin = 256
 
-// An OriginStage is the stage that [Protection.Origin] returns.
-type OriginStage struct{ p *Protection }
+// Origin returns the stage "csrf", which belongs before authentication. It refuses
+// a request (403 cross-site-request) if its method is unsafe and the browser says
+// that a page of another origin sent it, which is not trusted.
+func (p *Protection) Origin() exchange.Stage { return originStage{p} }
 
-// Origin returns the stage that refuses what browsers say came from elsewhere.
-// It belongs before authentication.
-func (p *Protection) Origin() *OriginStage { return &OriginStage{p} }
+type originStage struct{ p *Protection }
 
-// Name returns "csrf".
-func (s *OriginStage) Name() string { return "csrf" }
+func (originStage) Name() string { return "csrf" }
 
-// Handler returns a handler that refuses requests from elsewhere and calls next
-// for all others.
-func (s *OriginStage) Handler(next http.Handler) http.Handler { return exchange.Handler(s, next) }
-
-// Decide refuses x (403 cross-site-request) if its method is unsafe and the
-// browser says that a page of another origin sent it, which is not trusted.
-func (s *OriginStage) Decide(x *exchange.Exchange) exchange.Outcome {
+func (s originStage) Decide(x *exchange.Exchange) exchange.Outcome {
 	if safe(x.Request.Method) {
 		return exchange.Continue()
 	}

@@ -6,7 +6,8 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/merlonhq/merlon/internal/origin"
+	"github.com/merlonhq/merlon/exchange"
+	"github.com/merlonhq/merlon/origin"
 )
 
 // What carries a token in a request.
@@ -41,16 +42,16 @@ type Config struct {
 	// that package cors takes, whose list this is. The site's own origin need
 	// not be listed. Default: none.
 	Origins []string
-	// OriginSet is a list that is compiled already, which stages share; it
-	// replaces Origins. Default: nil.
+	// OriginSet is such a list compiled by [origin.Compile], to share it with package
+	// cors. Give it or Origins, not both. Default: nil.
 	OriginSet *origin.Set
 	// Development also accepts http:// origins of loopback hosts in Origins.
 	// Default: false, https:// only.
 	Development bool
 }
 
-// A Protection makes and checks tokens and holds the stages that refuse. It does
-// not change after [New].
+// A Protection makes and checks tokens and holds the two taps that refuse,
+// [Protection.Origin] and [Protection.Token]. It does not change after [New].
 type Protection struct {
 	trusted *origin.Set
 	keys    [][]byte // derived; the first one signs
@@ -73,7 +74,7 @@ func New(cfg Config) (*Protection, error) {
 	case cfg.OriginSet == nil:
 		set, err := origin.Compile(cfg.Origins, origin.Options{Development: cfg.Development})
 		if err != nil {
-			report("csrf: %w", err)
+			errs = append(errs, err)
 		}
 		p.trusted = set
 	case len(cfg.Origins) > 0:
@@ -98,6 +99,14 @@ func New(cfg Config) (*Protection, error) {
 		return nil, errors.Join(errs...)
 	}
 	return p, nil
+}
+
+// Handler returns a handler that enforces the tap [Protection.Origin] and then calls
+// next: the protection as plain middleware. It asks for no token, since it does not
+// know the caller's session; that takes a chain with authentication and
+// [Protection.Token].
+func (p *Protection) Handler(next http.Handler) http.Handler {
+	return exchange.Handler(p.Origin(), next)
 }
 
 // safe reports whether a method must not change anything (RFC 9110 section

@@ -146,7 +146,7 @@ func findPart(body []byte, boundary string, found func(string)) {
 		if part.FormName() != Field || part.FileName() != "" {
 			continue
 		}
-		value, err := io.ReadAll(io.LimitReader(part, TokenLen+1))
+		value, err := io.ReadAll(io.LimitReader(part, tokenLen+1))
 		if err != nil {
 			return // cut off by the limit
 		}

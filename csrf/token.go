@@ -55,8 +55,7 @@ const (
 	macLen   = sha256.Size
 	bodyLen  = nonceLen + timeLen + macLen
 	wireLen  = 2 * bodyLen
-	// TokenLen is the length of a token in characters.
-	TokenLen = (wireLen*8 + 5) / 6
+	tokenLen = (wireLen*8 + 5) / 6 // in characters
 )
 
 // encoding is strict, so that each token has one spelling.
@@ -89,7 +88,7 @@ func (p *Protection) Verify(token string, b Binding, now time.Time) error {
 	if token == "" {
 		return ErrMissing
 	}
-	if len(token) != TokenLen || b.id == "" {
+	if len(token) != tokenLen || b.id == "" {
 		return ErrInvalid
 	}
 	// The decoder skips line breaks; then the result is too short.

@@ -3,7 +3,6 @@ package csrf
 import (
 	"errors"
 	"log/slog"
-	"net/http"
 
 	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/exchange"
@@ -14,34 +13,32 @@ import (
 // errSeveral is what [Protection.Verify] cannot see: more than one token.
 var errSeveral = errors.New("csrf: several different tokens")
 
-// A TokenStage is the stage that [Protection.Token] returns.
-type TokenStage struct{ p *Protection }
-
-// Token returns the stage that asks for a token where the session cookie proves
-// who the caller is. It belongs behind authentication and before validation.
-func (p *Protection) Token() *TokenStage { return &TokenStage{p} }
-
-// Name returns "csrf-token".
-func (s *TokenStage) Name() string { return "csrf-token" }
-
-// Handler returns a handler that refuses requests without a good token and calls
-// next for all others.
-func (s *TokenStage) Handler(next http.Handler) http.Handler { return exchange.Handler(s, next) }
-
-// Decide refuses x (403 csrf-token-missing or csrf-token-invalid) if its method
-// is unsafe, its caller is known by a session cookie, and it carries no token
-// that was made for that session. The token is taken from the header
-// X-CSRF-Token, a form field or a JSON member csrf_token; from JSON and
-// URL-encoded bodies it is removed, so that validation and the handler do not
-// see it. Bodies are looked into up to 64 KiB.
+// Token returns the stage "csrf-token", which asks for a token where the session
+// cookie proves who the caller is. It belongs behind authentication and before
+// validation.
 //
-// A browser without a session, such as one that logs in, needs no token; one
-// that it sends in the body is removed all the same.
-func (s *TokenStage) Decide(x *exchange.Exchange) exchange.Outcome {
+// It refuses a request (403 csrf-token-missing or csrf-token-invalid) if its method
+// is unsafe, its caller is known by a session cookie, and it carries no token that
+// was made for that session. The token is taken from the header X-CSRF-Token, a
+// form field or a JSON member csrf_token; from JSON and URL-encoded bodies it is
+// removed, so that validation and the handler do not see it. Bodies are looked
+// into up to 64 KiB.
+//
+// A browser without a session, such as one that logs in, needs no token; one that
+// it sends in the body is removed all the same. A session cookie that nobody has
+// looked at is not one of these: without authentication before this stage no token
+// is good for it, unless the route is open.
+func (p *Protection) Token() exchange.Stage { return tokenStage{p} }
+
+type tokenStage struct{ p *Protection }
+
+func (tokenStage) Name() string { return "csrf-token" }
+
+func (s tokenStage) Decide(x *exchange.Exchange) exchange.Outcome {
 	if safe(x.Request.Method) {
 		return exchange.Continue()
 	}
-	session := x.Principal.Kind == identity.Session
+	session := ambient(x)
 	if !session && !inBrowser(x) {
 		return exchange.Continue()
 	}
@@ -71,6 +68,20 @@ const invalid = "The CSRF token is not good for this session, or not any more. G
 
 func refuse(code problem.Code, detail, reason string) exchange.Outcome {
 	return exchange.Refuse(problem.New(code, detail), audit.MaliciousCSRF, slog.String("reason", reason))
+}
+
+// ambient reports whether the session cookie proves who the caller is, or might.
+// Authentication lets a cookie pass that proves nobody on open routes only:
+// anywhere else there was none, and to go on would leave the request unprotected.
+func ambient(x *exchange.Exchange) bool {
+	if x.Principal.Kind == identity.Session {
+		return true
+	}
+	if x.Credential != identity.Session {
+		return false
+	}
+	r := x.Route()
+	return x.Principal.Known() || r == nil || !r.Open()
 }
 
 // inBrowser reports whether a caller without a session has one of our cookies,

@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"github.com/merlonhq/merlon/csrf"
+	"github.com/merlonhq/merlon/exchange"
 	"github.com/merlonhq/merlon/identity"
+	"github.com/merlonhq/merlon/route"
 )
 
 var inSession = caller{Kind: identity.Session, Subject: "usr_one", SessionID: "ses_one"}
@@ -26,6 +28,15 @@ type keep struct {
 func (k *keep) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
 	b, err := io.ReadAll(r.Body)
 	k.body, k.err = string(b), err
+}
+
+// openRoute is a stage that gives the request a public route.
+type openRoute struct{}
+
+func (openRoute) Name() string { return "open" }
+func (openRoute) Decide(x *exchange.Exchange) exchange.Outcome {
+	x.Match.Route = &route.Route{Pattern: "POST /", Public: true}
+	return exchange.Continue()
 }
 
 func TestTheTokenStage(t *testing.T) {
@@ -50,6 +61,7 @@ func TestTheTokenStage(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		who    caller
+		open   bool // a route that nobody in particular may call; else it has none
 		method string
 		header []string // X-CSRF-Token
 		ctype  string
@@ -153,9 +165,17 @@ func TestTheTokenStage(t *testing.T) {
 		{name: "at login from a browser that asked for one", who: caller{}, method: "POST", ctype: jsonType,
 			cookie: "__Host-merlon_presession=" + strings.Repeat("A", 43),
 			body:   `{"csrf_token":"whatever","username":"x"}`, rest: `{"username":"x"}`},
-		{name: "at login with the cookie of a dead session", who: caller{}, method: "POST", ctype: jsonType,
+		{name: "at login, an open route, with the cookie of a dead session", who: caller{}, open: true, method: "POST", ctype: jsonType,
 			cookie: "__Host-merlon_session=dead",
 			body:   `{"csrf_token":"whatever","username":"x"}`, rest: `{"username":"x"}`},
+		// A cookie that nobody has looked at might be good.
+		{name: "a session cookie without authentication", who: caller{}, method: "POST",
+			cookie: "__Host-merlon_session=any", code: "csrf-token-missing", reason: "missing"},
+		{name: "a session cookie without authentication, with a good token", who: caller{}, method: "POST", header: []string{good},
+			cookie: "__Host-merlon_session=any", code: "csrf-token-invalid", reason: "invalid"},
+		{name: "a session cookie without authentication on a safe method", who: caller{}, method: "GET", cookie: "__Host-merlon_session=any"},
+		{name: "a cookie that proves somebody of no kind", who: caller{Subject: "usr_one"}, open: true, method: "POST",
+			cookie: "__Host-merlon_session=any", code: "csrf-token-missing", reason: "missing"},
 		{name: "at login from a program", who: caller{}, method: "POST", ctype: jsonType,
 			body: `{"csrf_token":"whatever"}`, rest: `{"csrf_token":"whatever"}`},
 	} {
@@ -176,7 +196,11 @@ func TestTheTokenStage(t *testing.T) {
 					r.Header.Set("Cookie", tt.cookie)
 				}
 				var got keep
-				rec, reached, evs := through(r, &got, tt.who, p.Token())
+				stages := []exchange.Stage{tt.who, p.Token()}
+				if tt.open {
+					stages = append([]exchange.Stage{openRoute{}}, stages...)
+				}
+				rec, reached, evs := through(r, &got, stages...)
 				if tt.code == "" {
 					if !reached || len(evs) != 0 {
 						t.Fatalf("chunked %v: refused: %d %s", chunked, rec.Code, rec.Body)
@@ -199,6 +223,20 @@ func TestTheTokenStage(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestTheTokenStageAloneRefusesSessions(t *testing.T) {
+	p := mustNew(t, csrf.Config{})
+	h := exchange.Handler(p.Token(), http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	for cookie, want := range map[string]int{"__Host-merlon_session=any": 403, "theme=dark": 200} {
+		r := httptest.NewRequest("POST", "/", nil)
+		r.Header.Set("Cookie", cookie)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != want {
+			t.Errorf("%s: status %d; want %d", cookie, w.Code, want)
+		}
 	}
 }
 

@@ -63,6 +63,9 @@ type Exchange struct {
 	// Principal is the caller. Written by authn; nobody until then.
 	Principal identity.Principal
 
+	// Guarded is set when the request has been counted by the coarse guard of its
+	// client's address. Written by ratelimit.
+	Guarded bool
 	// Counted is set when the request has been counted by the limits that need to
 	// know who calls. Written by ratelimit.
 	Counted bool

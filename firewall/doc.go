@@ -33,5 +33,5 @@
 // their handler (net/http, unless DisableGeneralOptionsHandler is set) answer it
 // without this stage.
 //
-// [Resolved] refuses requests for which no route was found.
+// Paths that no route is declared for pass: package authz refuses them.
 package firewall

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/merlonhq/merlon/audit"
+	"github.com/merlonhq/merlon/authz"
 	"github.com/merlonhq/merlon/exchange"
 	"github.com/merlonhq/merlon/firewall"
 	"github.com/merlonhq/merlon/problem"
@@ -188,7 +189,7 @@ func TestOverTheWire(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	chain := exchange.New(exchange.Config{Stages: []exchange.Stage{mustNew(t, onlyAPI), firewall.Resolved{}}, Routes: table, Recorder: &events})
+	chain := exchange.New(exchange.Config{Stages: []exchange.Stage{mustNew(t, onlyAPI), authz.Routed{}}, Routes: table, Recorder: &events})
 	srv := httptest.NewUnstartedServer(chain.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.WriteHeader(204)

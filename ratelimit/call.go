@@ -133,7 +133,22 @@ func (c *call) decide() exchange.Outcome {
 	p := problem.New(problem.QuotaExceeded, "Too many requests. Wait before trying again.")
 	p.ViolatedPolicies = violated
 	p.RetryAfter = retry
+	if !c.l.tells(c.x, violated[0]) {
+		return exchange.Refuse(p, "")
+	}
 	return exchange.Refuse(p, audit.ExcessRateLimitExceeded, slog.String("rule", strings.Join(violated, ",")))
+}
+
+// tells reports whether this refusal by the rule is told as an event: ten in a minute are, by address. A flood that is
+// turned away shall not fill the event log either, nor push out of it what it may be meant to hide.
+func (l *Limiter) tells(x *exchange.Exchange, rule string) bool {
+	k := NewKey(eventName)
+	k.Add(KindRule, rule)
+	k.AddAddress(x.Client, l.bits4, l.bits6)
+	limit := Limit{Max: 10, Window: time.Minute}
+	res := []Result{{}}
+	err := l.store.Take(x, []Request{{Key: k, Limit: &limit, Weight: 1}}, res)
+	return err != nil || res[0].Allowed
 }
 
 // tell sets the headers that tell of the quotas which count the request, those of earlier calls too. A guard is

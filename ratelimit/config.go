@@ -64,6 +64,7 @@ const (
 	addressName        = "address"
 	badCredentialsName = "bad_credentials"
 	keyName            = "key"
+	eventName          = "event" // counts the events of refusals
 )
 
 // New compiles a Config. All errors are reported at once, each with the name of its rule.
@@ -112,7 +113,7 @@ func New(c Config) (*Limiter, error) {
 			patterns[r.Pattern] = r
 		}
 	}
-	names := map[string]bool{defaultName: true, addressName: true, badCredentialsName: true, keyName: true}
+	names := map[string]bool{defaultName: true, addressName: true, badCredentialsName: true, keyName: true, eventName: true}
 	rules := map[string][]*rule{}
 	for i := range c.Rules {
 		r := &c.Rules[i]
@@ -124,7 +125,7 @@ func New(c Config) (*Limiter, error) {
 			fail("rule %q: the name is taken: give another", r.Name)
 		}
 		names[r.Name] = true
-		if err != nil {
+		for _, err := range each(err) {
 			fail("rule %q: %w", r.Name, err)
 		}
 		if len(r.Match) == 0 {
@@ -191,10 +192,22 @@ func builtIn(r Rule, name string, max int, by ...Part) (*rule, error) {
 		errs = append(errs, errors.New("part \"account\" is known to handlers only: give it to a rule with Match"))
 	}
 	c, err := r.compile()
-	if err := errors.Join(append(errs, err)...); err != nil {
-		return c, fmt.Errorf("ratelimit: rule %q: %w", name, err)
+	errs = append(errs, each(err)...)
+	for i, err := range errs {
+		errs[i] = fmt.Errorf("ratelimit: rule %q: %w", name, err)
 	}
-	return c, nil
+	return c, errors.Join(errs...)
+}
+
+// each returns the errors that were joined into err, so that each gets a name.
+func each(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return joined.Unwrap()
+	}
+	if err != nil {
+		return []error{err}
+	}
+	return nil
 }
 
 // guard is builtIn for the rules that always count by address and appear in their own 429 only.

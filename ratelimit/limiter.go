@@ -69,12 +69,17 @@ func (l *Limiter) plan(r *route.Route) *plan {
 // client address is the peer's, and nobody is authenticated, unless an enclosing chain has found out more.
 func (l *Limiter) Handler(next http.Handler) http.Handler {
 	return exchange.New(exchange.Config{
-		Stages: []exchange.Stage{l.Before(), l.After()},
+		Stages: []exchange.Stage{l.Guard(), l.Before(), l.After()},
 		Routes: l.routes,
 	}).Handler(next)
 }
 
 const stageName = "ratelimit"
+
+// Guard returns the stage that stands in front of every stage that refuses. It lets all pass, and counts by address
+// what is refused before Before could count it: else requests that are malformed, say, would be free, and so would be
+// filling the event log with them.
+func (l *Limiter) Guard() exchange.Stage { return guardian{l} }
 
 // Before returns the stage that stands before authentication. It counts every request by address, looks whether
 // the address may still present credentials, and counts what needs nothing of authentication: all rules of a
@@ -83,8 +88,32 @@ const stageName = "ratelimit"
 func (l *Limiter) Before() exchange.Stage { return before{l} }
 
 // After returns the stage that stands behind authentication. It counts requests that present a credential by
-// the rules that need to know who calls, and by their API key's own limit.
+// the rules that need to know who calls, and by their API key's own limit. It is of use behind Before only, which
+// counts all others: alone it limits nobody who leaves the credential out.
 func (l *Limiter) After() exchange.Stage { return after{l} }
+
+type guardian struct{ l *Limiter }
+
+func (guardian) Name() string { return stageName }
+
+var _ exchange.Objector = guardian{}
+
+func (guardian) Decide(*exchange.Exchange) exchange.Outcome { return exchange.Continue() }
+
+func (g guardian) Object(x *exchange.Exchange, _ exchange.Stage, o exchange.Outcome) exchange.Outcome {
+	l := g.l
+	if x.Guarded || l.isFree(x) {
+		return o
+	}
+	x.Guarded = true
+	c := l.begin(x, nil)
+	defer c.end()
+	c.add(l.address, 1, "")
+	if limited := c.decide(); limited.Problem != nil {
+		return limited
+	}
+	return o
+}
 
 type before struct{ l *Limiter }
 
@@ -100,6 +129,7 @@ func (b before) Decide(x *exchange.Exchange) exchange.Outcome {
 	p, weight := l.plan(x.Match.Route), weight(x)
 	c := l.begin(x, p)
 	defer c.end()
+	x.Guarded = true
 	c.add(l.address, 1, "")
 	if x.Credential != identity.None {
 		c.peek(l.badCredentials)

@@ -46,7 +46,7 @@ const (
 // Rule is what counts on some routes.
 type Rule struct {
 	// Name names the rule in answers, events and keys: 1 to 24 of a-z, 0-9, "_" and "-", unique. The names
-	// default, address, bad_credentials and key are taken.
+	// default, address, bad_credentials, key and event are taken.
 	Name string
 	// Match are the patterns of the routes that the rule counts on, as the route table has them, such as
 	// "POST /api/v1/users". At least one; the rules of [Config] that count elsewhere have none.

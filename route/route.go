@@ -7,6 +7,12 @@
 // a path that no pattern matches has no route, and what has no route is refused.
 package route
 
+import (
+	"fmt"
+	"net/http"
+	"strings"
+)
+
 // A Route is the policy of one route. Every route must say who may call it:
 // Public, AccountOnly, Role or Scopes. A route that says none of these is an error.
 type Route struct {
@@ -41,3 +47,56 @@ type Route struct {
 
 // Open reports whether callers without a credential may call r.
 func (r *Route) Open() bool { return r.Public || r.Probe }
+
+// Check returns what is wrong with r, or nil: that it says who may call it, once,
+// and that each field is in its range. A Route without a Pattern, such as a stage
+// alone takes, is checked for the rest; whether a pattern is one that ServeMux
+// takes, and conflicts with no other, only [New] can tell.
+func (r *Route) Check() error {
+	if r.Pattern != "" {
+		if err := checkPattern(r.Pattern); err != nil {
+			return err
+		}
+		if r.Probe && !strings.HasPrefix(r.Pattern, http.MethodGet+" ") {
+			return r.errorf("a probe is a GET")
+		}
+	}
+	asks := len(r.Scopes) > 0 || r.Role != ""
+	switch {
+	case r.Open() && asks || r.Probe && r.AccountOnly:
+		return r.errorf("a route cannot be public and ask for scopes or a role")
+	case !r.Open() && !asks && !r.AccountOnly:
+		return r.errorf("say who may call it: Public, AccountOnly, Role or Scopes")
+	}
+	for _, s := range r.Scopes {
+		if s == "" || strings.ContainsAny(s, " \"\\") {
+			return r.errorf("scope %q: want a scope-token (RFC 6749 section 3.3)", s)
+		}
+	}
+	if r.MaxBody < 0 {
+		return r.errorf("MaxBody %d: want 0 or more bytes", r.MaxBody)
+	}
+	return nil
+}
+
+func checkPattern(pattern string) error {
+	method, path, ok := strings.Cut(pattern, " ")
+	switch {
+	case !ok || method == "" || !strings.HasPrefix(path, "/"):
+		return fmt.Errorf("route %q: want a method and a path, such as %q", pattern, "GET /items/{id}")
+	case method != strings.ToUpper(method):
+		return fmt.Errorf("route %q: methods are upper case (RFC 9110 section 9.1)", pattern)
+	case method == http.MethodConnect || method == http.MethodTrace:
+		return fmt.Errorf("route %q: %s cannot be routed", pattern, method)
+	}
+	return nil
+}
+
+// errorf is an error about r, named by its pattern if it has one.
+func (r *Route) errorf(format string, args ...any) error {
+	name := "route"
+	if r.Pattern != "" {
+		name = fmt.Sprintf("route %q", r.Pattern)
+	}
+	return fmt.Errorf("%s: %w", name, fmt.Errorf(format, args...))
+}

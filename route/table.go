@@ -44,7 +44,11 @@ func New(routes []Route) (*Table, error) {
 		r := routes[i]
 		r.Scopes = slices.Clone(r.Scopes)
 		r.ContentTypes = slices.Clone(r.ContentTypes)
-		if err := r.check(); err != nil {
+		if r.Pattern == "" {
+			errs = append(errs, checkPattern(""))
+			continue
+		}
+		if err := r.Check(); err != nil {
 			errs = append(errs, err)
 			continue
 		}
@@ -63,36 +67,6 @@ func New(routes []Route) (*Table, error) {
 
 // Routes returns the compiled routes in the order they were given. They are read-only.
 func (t *Table) Routes() []*Route { return slices.Clone(t.routes) }
-
-func (r *Route) check() error {
-	method, path, ok := strings.Cut(r.Pattern, " ")
-	switch {
-	case !ok || method == "" || !strings.HasPrefix(path, "/"):
-		return fmt.Errorf("route %q: want a method and a path, such as %q", r.Pattern, "GET /items/{id}")
-	case method != strings.ToUpper(method):
-		return fmt.Errorf("route %q: methods are upper case (RFC 9110 section 9.1)", r.Pattern)
-	case method == http.MethodConnect || method == http.MethodTrace:
-		return fmt.Errorf("route %q: %s cannot be routed", r.Pattern, method)
-	case r.Probe && method != http.MethodGet:
-		return fmt.Errorf("route %q: a probe is a GET", r.Pattern)
-	}
-	asks := len(r.Scopes) > 0 || r.Role != ""
-	switch {
-	case r.Open() && asks || r.Probe && r.AccountOnly:
-		return fmt.Errorf("route %q: a route cannot be public and ask for scopes or a role", r.Pattern)
-	case !r.Open() && !asks && !r.AccountOnly:
-		return fmt.Errorf("route %q: say who may call it: Public, AccountOnly, Role or Scopes", r.Pattern)
-	}
-	for _, s := range r.Scopes {
-		if s == "" || strings.ContainsAny(s, " \"\\") {
-			return fmt.Errorf("route %q: scope %q: want a scope-token (RFC 6749 section 3.3)", r.Pattern, s)
-		}
-	}
-	if r.MaxBody < 0 {
-		return fmt.Errorf("route %q: MaxBody %d: want 0 or more bytes", r.Pattern, r.MaxBody)
-	}
-	return nil
-}
 
 // register turns the panic of ServeMux about a bad or conflicting pattern into an error.
 func register(mux *http.ServeMux, pattern string) (err error) {

@@ -118,6 +118,33 @@ func TestNewReportsEveryBadRoute(t *testing.T) {
 	}
 }
 
+func TestCheckOfARouteWithoutAPattern(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		r    route.Route
+		want string
+	}{
+		{"nobody", route.Route{}, "route: say who may call it: Public, AccountOnly, Role or Scopes"},
+		{"everybody with a scope", route.Route{Public: true, Scopes: []string{"a:b"}}, "route: a route cannot be public and ask for scopes or a role"},
+		{"a size", route.Route{Public: true, MaxBody: -1}, "route: MaxBody -1: want 0 or more bytes"},
+		{"everybody", route.Route{Public: true}, ""},
+		{"a probe", route.Route{Probe: true}, ""},
+		{"a probe that is no GET", route.Route{Pattern: "POST /x", Probe: true}, `route "POST /x": a probe is a GET`},
+		{"a bad pattern", route.Route{Pattern: "/x", Public: true}, `route "/x": want a method and a path, such as "GET /items/{id}"`},
+	} {
+		got := ""
+		if err := tt.r.Check(); err != nil {
+			got = err.Error()
+		}
+		if got != tt.want {
+			t.Errorf("%s: %q; want %q", tt.name, got, tt.want)
+		}
+	}
+	if _, err := route.New([]route.Route{{Public: true}}); err == nil {
+		t.Error("New takes a route without a pattern")
+	}
+}
+
 // The path that policy matches is the path that the mux serves.
 func FuzzMatchAgreesWithServeMux(f *testing.F) {
 	for _, p := range []string{"/", "/health", "/api/v1/posts/latest", "/api/v1/posts/x", "/api/v1/files/a/b", "/api/v1/tree/", "/api/v1/posts/x/comments/y", "/api/v1/posts/x/size"} {

@@ -43,16 +43,16 @@ var _ exchange.Stage = (*Validator)(nil)
 func New(cfg Config) (*Validator, error) {
 	var errs []error
 	if cfg.MaxBody < 0 {
-		errs = append(errs, fmt.Errorf("MaxBody %d: want 0 (1 MiB) or more bytes", cfg.MaxBody))
+		errs = append(errs, fmt.Errorf("validate: MaxBody %d: want 0 (1 MiB) or more bytes", cfg.MaxBody))
 	}
 	if d := cfg.JSON.MaxDepth; d < 0 || d > hardMaxDepth {
-		errs = append(errs, fmt.Errorf("JSON.MaxDepth %d: want 0 (32) to %d levels", d, hardMaxDepth))
+		errs = append(errs, fmt.Errorf("validate: JSON.MaxDepth %d: want 0 (32) to %d levels", d, hardMaxDepth))
 	}
 	if n := cfg.JSON.MaxMembers; n < 0 {
-		errs = append(errs, fmt.Errorf("JSON.MaxMembers %d: want 0 (10,000) or more", n))
+		errs = append(errs, fmt.Errorf("validate: JSON.MaxMembers %d: want 0 (10,000) or more", n))
 	}
 	if n := cfg.JSON.MaxStringBytes; n < 0 {
-		errs = append(errs, fmt.Errorf("JSON.MaxStringBytes %d: want 0 (1 MiB) or more bytes", n))
+		errs = append(errs, fmt.Errorf("validate: JSON.MaxStringBytes %d: want 0 (1 MiB) or more bytes", n))
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)

@@ -1,4 +1,4 @@
-package firewall
+package authz
 
 import (
 	"net/http"
@@ -7,25 +7,25 @@ import (
 	"github.com/merlonhq/merlon/problem"
 )
 
-// Resolved is the stage that refuses requests without a route: 404 not-found
+// Routed is the stage that refuses requests without a route: 404 not-found
 // when the path has none, and 405 method-not-allowed with Allow when it has one
 // for other methods. OPTIONS is a method like others here: preflights are
 // answered before, by the cors stage, and a route table that lists no OPTIONS
 // serves none (RFC 9110 section 9.3.7 leaves it to the server).
 //
 // The refusals are no events: a path that does not exist is everyday life. The
-// zero Resolved is ready, and it refuses everything where no routes are
+// zero Routed is ready, and it refuses everything where no routes are
 // configured.
-type Resolved struct{}
+type Routed struct{}
 
 // Name returns "route".
-func (Resolved) Name() string { return "route" }
+func (Routed) Name() string { return "route" }
 
 // Handler returns a handler that keeps requests without a route from next.
-func (s Resolved) Handler(next http.Handler) http.Handler { return exchange.Handler(s, next) }
+func (s Routed) Handler(next http.Handler) http.Handler { return exchange.Handler(s, next) }
 
 // Decide refuses x when it has no route.
-func (Resolved) Decide(x *exchange.Exchange) exchange.Outcome {
+func (Routed) Decide(x *exchange.Exchange) exchange.Outcome {
 	switch {
 	case x.Match.Route != nil:
 		return exchange.Continue()

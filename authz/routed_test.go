@@ -1,4 +1,4 @@
-package firewall_test
+package authz_test
 
 import (
 	"net/http"
@@ -6,12 +6,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/merlonhq/merlon/audit/audittest"
+	"github.com/merlonhq/merlon/authz"
 	"github.com/merlonhq/merlon/exchange"
-	"github.com/merlonhq/merlon/firewall"
 	"github.com/merlonhq/merlon/route"
 )
 
-func TestResolved(t *testing.T) {
+func TestRouted(t *testing.T) {
 	table, err := route.New([]route.Route{
 		{Pattern: "GET /items", Public: true},
 		{Pattern: "POST /items", Public: true},
@@ -21,8 +22,8 @@ func TestResolved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var events recorder
-	h := exchange.New(exchange.Config{Stages: []exchange.Stage{firewall.Resolved{}}, Routes: table, Recorder: &events}).
+	var events audittest.Memory
+	h := exchange.New(exchange.Config{Stages: []exchange.Stage{authz.Routed{}}, Routes: table, Recorder: &events}).
 		Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }))
 	for _, tt := range []struct {
 		name, method, target string
@@ -51,14 +52,14 @@ func TestResolved(t *testing.T) {
 			}
 		})
 	}
-	if len(events) != 0 {
-		t.Errorf("%d events, want none", len(events))
+	if n := len(events.Events()); n != 0 {
+		t.Errorf("%d events, want none", n)
 	}
 }
 
 func TestWithoutRoutesNothingIsResolved(t *testing.T) {
 	w := httptest.NewRecorder()
-	firewall.Resolved{}.Handler(http.NotFoundHandler()).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	authz.Routed{}.Handler(http.NotFoundHandler()).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
 	if w.Code != 404 || w.Header().Get("Content-Type") != "application/problem+json" {
 		t.Errorf("got %d %s", w.Code, w.Header().Get("Content-Type"))
 	}

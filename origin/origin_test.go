@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/merlonhq/merlon/internal/origin"
+	"github.com/merlonhq/merlon/origin"
 )
 
 func compile(t testing.TB, list ...string) *origin.Set {

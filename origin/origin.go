@@ -1,12 +1,17 @@
-// Package origin holds the one list of origins that a site trusts. The CORS
-// stage answers these origins and the CSRF stage accepts them: one list, so that
-// what one of them lets in the other does not turn away.
+// Package origin holds lists of origins that a site trusts. One [Set] serves the
+// CORS stage, which answers these origins, and the CSRF stage, which accepts them:
+// one list, so that what one of them lets in the other does not turn away. It can
+// be used alone, wherever a handler must know the origin of a page, such as before
+// a WebSocket handshake.
 //
 // An origin is the scheme, host and port of a page, as browsers write it into
 // the Origin header (RFC 6454 section 6.2, HTML "serialization of an origin").
 // [Compile] takes exact origins and "https://*.example.com", which stands for
 // every host below example.com and not for example.com itself. It refuses what
-// could never match, and what would trust strangers.
+// could never match, and what would trust strangers: "*", "null", clear text,
+// wildcards over a public suffix. [Set.Has] compares the bytes of one Origin
+// header with the set. It does not read requests: that a header occurs once, and
+// what a missing one means, is for the caller to decide.
 package origin
 
 import (
