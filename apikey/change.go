@@ -51,6 +51,8 @@ type Rotation struct {
 	MakerScopes []string
 	// Overlap is how long the old key works on, 0 to 30 days. nil: 24 hours.
 	Overlap *time.Duration
+	// NextID is the ID of the new key, from [Manager.PreviewRotation]. Empty: one of its own.
+	NextID string
 }
 
 // apply puts c into r, or returns all that is wrong with it.

@@ -273,38 +273,12 @@ func (m *Manager) Preview(ctx context.Context, id, owner string, c Change) (Reco
 // to. Errors: *FieldError, *ScopeError with ErrScopeNotHeld when the maker could not have made the key, ErrNotFound,
 // ErrConflict when the key was already rotated, or the store's.
 func (m *Manager) Rotate(ctx context.Context, o Rotation) (text string, next Record, err error) {
-	overlap := defaultOverlap
-	if o.Overlap != nil {
-		overlap = *o.Overlap
-	}
-	if overlap < 0 || overlap > maxOverlap {
-		return "", Record{}, &FieldError{"overlap_seconds", -1, fmt.Sprintf("must be 0 to %d", int(maxOverlap.Seconds()))}
-	}
 	err = m.retry(func() error {
-		old, err := m.Get(ctx, o.ID, o.Owner)
-		if err != nil {
+		var old Record
+		if old, next, text, err = m.rotated(ctx, o); err != nil {
 			return err
 		}
-		if old.ReplacedAt != nil {
-			return ErrConflict
-		}
-		if err := heldScopes(old.Scopes, o.MakerScopes); err != nil {
-			return err
-		}
-		now := m.instant()
-		next = old.Clone()
-		next.CreatedAt, next.LastUsedAt, next.Version = now, nil, 1
-		if old.ExpiresAt != nil {
-			end := now.Add(old.ExpiresAt.Sub(old.CreatedAt))
-			next.ExpiresAt = &end
-		}
-		if text, err = m.mint(&next, now); err != nil {
-			return err
-		}
-		old.RotatedTo, old.ReplacedAt = next.ID, &now
-		if end := now.Add(overlap); old.ExpiresAt == nil || end.Before(*old.ExpiresAt) {
-			old.ExpiresAt = &end
-		}
+		// Whatever the store answers, the change may have happened.
 		defer m.cache.forget(old.Lookup)
 		return m.store.Rotate(ctx, old, next)
 	})
@@ -312,6 +286,56 @@ func (m *Manager) Rotate(ctx context.Context, o Rotation) (text string, next Rec
 		return "", Record{}, fmt.Errorf("apikey: rotate: %w", err)
 	}
 	return text, next, nil
+}
+
+// PreviewRotation returns the new record that Rotate would make, or the error that it would return, and changes
+// nothing: so that a rotation can be recorded before it is made. A Rotation whose NextID is the ID of that record makes
+// the key with that ID; its secret is another one.
+func (m *Manager) PreviewRotation(ctx context.Context, o Rotation) (next Record, err error) {
+	_, next, _, err = m.rotated(ctx, o)
+	if err != nil {
+		return Record{}, fmt.Errorf("apikey: preview: %w", err)
+	}
+	return next, nil
+}
+
+// rotated returns what the rotation makes of the old key, and the new one.
+func (m *Manager) rotated(ctx context.Context, o Rotation) (old, next Record, text string, err error) {
+	fail := func(err error) (Record, Record, string, error) { return Record{}, Record{}, "", err }
+	overlap := defaultOverlap
+	if o.Overlap != nil {
+		overlap = *o.Overlap
+	}
+	if overlap < 0 || overlap > maxOverlap {
+		return fail(&FieldError{"overlap_seconds", -1, fmt.Sprintf("must be 0 to %d", int(maxOverlap.Seconds()))})
+	}
+	if old, err = m.Get(ctx, o.ID, o.Owner); err != nil {
+		return fail(err)
+	}
+	if old.ReplacedAt != nil {
+		return fail(ErrConflict)
+	}
+	if err := heldScopes(old.Scopes, o.MakerScopes); err != nil {
+		return fail(err)
+	}
+	now := m.instant()
+	next = old.Clone()
+	next.CreatedAt, next.LastUsedAt, next.Version = now, nil, 1
+	if old.ExpiresAt != nil {
+		end := now.Add(old.ExpiresAt.Sub(old.CreatedAt))
+		next.ExpiresAt = &end
+	}
+	if text, err = m.mint(&next, now); err != nil {
+		return fail(err)
+	}
+	if o.NextID != "" {
+		next.ID = o.NextID
+	}
+	old.RotatedTo, old.ReplacedAt = next.ID, &now
+	if end := now.Add(overlap); old.ExpiresAt == nil || end.Before(*old.ExpiresAt) {
+		old.ExpiresAt = &end
+	}
+	return old, next, text, nil
 }
 
 // retry repeats a change that was made in ignorance of another.

@@ -428,6 +428,50 @@ func TestPreviewTellsWhatUpdateWouldDoAndDoesNothing(t *testing.T) {
 	}
 }
 
+func TestPreviewRotationTellsWhatRotateWouldDoAndDoesNothing(t *testing.T) {
+	f := newFixture(t, nil)
+	text, before := f.create(t, nil)
+	o := apikey.Rotation{ID: before.ID, Owner: "usr_a", MakerScopes: allScopes}
+	seen, err := f.PreviewRotation(t.Context(), o)
+	if err != nil || seen.ID == before.ID || seen.Name != before.Name || !slices.Equal(seen.Scopes, before.Scopes) {
+		t.Errorf("PreviewRotation = %+v, %v", seen, err)
+	}
+	if stored, err := f.Get(t.Context(), before.ID, "usr_a"); err != nil || stored.ReplacedAt != nil || !stored.ExpiresAt.Equal(*before.ExpiresAt) {
+		t.Errorf("after it the key is %+v, %v", stored, err)
+	}
+	f.verify(t, text, nil)
+	if _, err := f.Get(t.Context(), seen.ID, "usr_a"); !errors.Is(err, apikey.ErrNotFound) {
+		t.Errorf("the new key exists: %v", err)
+	}
+
+	o.NextID = seen.ID
+	_, next, err := f.Rotate(t.Context(), o)
+	if err != nil || next.ID != seen.ID {
+		t.Errorf("Rotate = %+v, %v, want the id %s", next, err, seen.ID)
+	}
+	if stored, err := f.Get(t.Context(), before.ID, "usr_a"); err != nil || stored.RotatedTo != seen.ID {
+		t.Errorf("the old key is %+v, %v", stored, err)
+	}
+
+	field, long := (*apikey.FieldError)(nil), 31*24*time.Hour
+	if _, err := f.PreviewRotation(t.Context(), apikey.Rotation{ID: next.ID, Owner: "usr_a", MakerScopes: allScopes, Overlap: &long}); !errors.As(err, &field) {
+		t.Errorf("a bad overlap: %v", err)
+	}
+	for name, tt := range map[string]struct {
+		o    apikey.Rotation
+		want error
+	}{
+		"a key that was rotated":    {apikey.Rotation{ID: before.ID, Owner: "usr_a", MakerScopes: allScopes}, apikey.ErrConflict},
+		"the key of another":        {apikey.Rotation{ID: next.ID, Owner: "usr_b", MakerScopes: allScopes}, apikey.ErrNotFound},
+		"scopes that one lacks":     {apikey.Rotation{ID: next.ID, Owner: "usr_a"}, apikey.ErrScopeNotHeld},
+		"what may well be replaced": {apikey.Rotation{ID: next.ID, Owner: "usr_a", MakerScopes: allScopes}, nil},
+	} {
+		if _, err := f.PreviewRotation(t.Context(), tt.o); !errors.Is(err, tt.want) {
+			t.Errorf("%s: %v, want %v", name, err, tt.want)
+		}
+	}
+}
+
 func TestSweepLeavesWhatTheRetentionKeeps(t *testing.T) {
 	f := newFixture(t, func(c *apikey.Config) { c.Retention = 24 * time.Hour; c.DefaultExpiry = time.Hour })
 	_, first := f.create(t, nil)

@@ -410,6 +410,7 @@ func TestKeysBelongToTheirOwner(t *testing.T) {
 		t.Errorf("the admin's own list holds %q", got)
 	}
 	admin.do(t, "GET", path, nil).want(t, 200)
+	admin.act(t, "POST", path+"/rotate", object{}).wantProblem(t, 404, "not-found") // its text would make the admin bob
 	admin.act(t, "PATCH", path, object{"enabled": false}).want(t, 200)
 	admin.act(t, "DELETE", "/api/v1/api-keys/"+bobs.text(t, "id"), nil).want(t, 204)
 	s.client(t).with(t, adas.text(t, "key"), "GET", "/api/v1/posts", nil).wantProblem(t, 401, "unauthenticated")

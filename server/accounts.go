@@ -10,7 +10,9 @@ import (
 	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/server/internal/accounts"
 	"github.com/merlonhq/merlon/server/internal/api"
+	"github.com/merlonhq/merlon/server/internal/config"
 	"github.com/merlonhq/merlon/server/internal/eventdb"
+	"github.com/merlonhq/merlon/server/internal/sqlite"
 	"github.com/merlonhq/merlon/store/sqlstore"
 )
 
@@ -28,32 +30,35 @@ var ErrUserExists = accounts.ErrExists
 // CreateUser creates an account in the database of the settings, whether or not a
 // server is running on it, and returns its id. The rules are those of
 // registration, but for reserved names, which an operator may use. All that is
-// wrong with u is reported at once.
+// wrong with u is reported at once. The account is recorded before it is made:
+// what cannot be recorded is not done.
 func CreateUser(ctx context.Context, set Settings, u NewUser) (id string, err error) {
-	if u.Role != roleUser && u.Role != roleAdmin {
-		return "", fmt.Errorf("role %q: want %s or %s", u.Role, roleUser, roleAdmin)
+	if u.Role != api.RoleUser && u.Role != api.RoleAdmin {
+		return "", fmt.Errorf("role %q: want %s or %s", u.Role, api.RoleUser, api.RoleAdmin)
+	}
+	choose, policyErr := passwordPolicy(set.set.Password)
+	hash, hasherErr := hasher(set.set.Password)
+	database, databaseErr := sqlite.New(sqlite.Config{Path: set.set.DatabaseFile()})
+	if database != nil {
+		defer func() { err = errors.Join(err, database.Close()) }()
+	}
+	if err := errors.Join(policyErr, hasherErr, databaseErr); err != nil {
+		return "", settingsError{err}
 	}
 	u.Username = strings.ToLower(strings.TrimSpace(u.Username))
-	choose, err := passwordPolicy(set.Password)
-	if err != nil {
-		return "", err
-	}
 	if err := api.CheckAccount(choose, u.Username, u.Email, u.Password); err != nil {
-		return "", err
-	}
-	hash, err := hasher(set.Password)
-	if err != nil {
 		return "", err
 	}
 	encoded, err := hash.Hash(ctx, u.Password)
 	if err != nil {
 		return "", err
 	}
-	database, err := openDatabase(ctx, set.DatabaseFile())
-	if err != nil {
+	if err := database.Open(ctx); err != nil {
 		return "", err
 	}
-	defer func() { err = errors.Join(err, database.Close()) }()
+	if err := database.Migrate(ctx); err != nil {
+		return "", err
+	}
 	db, err := sqlstore.New(sqlstore.Config{Writer: database.Writer(), Reader: database.Reader(), Dialect: sqlstore.SQLite})
 	if err != nil {
 		return "", err
@@ -62,36 +67,74 @@ func CreateUser(ctx context.Context, set Settings, u NewUser) (id string, err er
 	if err != nil {
 		return "", err
 	}
-	created, err := store.Create(ctx, accounts.User{Username: u.Username, Email: u.Email, Role: u.Role, PasswordHash: encoded})
+	events, err := operatorEvents(set.set.Audit, db)
 	if err != nil {
 		return "", err
 	}
-	return created.ID, recordUser(ctx, set, db, created)
+	defer func() { err = errors.Join(err, events.Close(ctx)) }()
+	made := accounts.User{ID: store.NewID(), Username: u.Username, Email: u.Email, Role: u.Role, PasswordHash: encoded}
+	if err := createUser(ctx, store, events, made, "command line"); err != nil {
+		return "", err
+	}
+	return made.ID, nil
 }
 
-// recordUser records that an operator created an account: in the database, and in
-// the log file unless that belongs to a server that is running.
-func recordUser(ctx context.Context, set Settings, db *sqlstore.DB, u accounts.User) error {
-	sink, err := eventdb.New(db)
+// createUser records that u, which has an ID, is created, and then creates it.
+// Where it could not be, that is recorded too.
+func createUser(ctx context.Context, store *accounts.Store, events audit.Recorder, u accounts.User, by string) error {
+	// Not to record what is known to fail; Create says the same of two at once.
+	taken, err := store.Taken(ctx, u.Username, u.Email)
 	if err != nil {
 		return err
 	}
+	if taken {
+		return ErrUserExists
+	}
+	return act(ctx, events, audit.Event{Type: audit.UserCreated, Principal: u.ID, Detail: []slog.Attr{
+		slog.String("by", by), slog.String("role", u.Role),
+	}}, func() error {
+		_, err := store.Create(ctx, u)
+		return err
+	})
+}
+
+// act records e and then does what e tells of: no record, no action. When that
+// fails it records the failure.
+func act(ctx context.Context, events audit.Recorder, e audit.Event, do func() error) error {
+	if err := events.Commit(ctx, e); err != nil {
+		return err
+	}
+	err := do()
+	if err != nil {
+		e.Outcome = audit.Failure
+		events.Record(e)
+	}
+	return err
+}
+
+// operatorEvents begins a log of what an operator does: in the database, and in
+// the log file unless that belongs to a server that is running.
+func operatorEvents(set config.Audit, db *sqlstore.DB) (*audit.Pipeline, error) {
+	sink, err := eventdb.New(db)
+	if err != nil {
+		return nil, err
+	}
 	sinks := []audit.Output{{Name: "database", Sink: sink}}
-	if set.Audit.Log != "" {
-		file, err := audit.NewFile(audit.FileConfig{Path: set.Audit.Log, MaxSizeMiB: set.Audit.MaxSizeMiB, Keep: set.Audit.Keep})
+	if set.Log != "" {
+		file, err := audit.NewFile(audit.FileConfig{Path: set.Log, MaxSizeMiB: set.MaxSizeMiB, Keep: set.Keep})
 		switch {
 		case err == nil:
 			sinks = append(sinks, audit.Output{Name: "file", Sink: file})
 		case !errors.Is(err, audit.ErrInUse):
-			return err
+			return nil, err
 		}
 	}
 	events, err := audit.New(audit.Config{Sinks: sinks})
 	if err != nil {
-		return err
+		for _, o := range sinks {
+			err = errors.Join(err, o.Sink.Close())
+		}
+		return nil, err
 	}
-	err = events.Commit(ctx, audit.Event{Type: audit.UserCreated, Principal: u.ID, Detail: []slog.Attr{
-		slog.String("by", "command line"), slog.String("role", u.Role),
-	}})
-	return errors.Join(err, events.Close(ctx))
+	return events, nil
 }

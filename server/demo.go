@@ -8,11 +8,14 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 
 	"github.com/merlonhq/merlon/apikey"
+	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/server/internal/accounts"
+	"github.com/merlonhq/merlon/server/internal/api"
 	"github.com/merlonhq/merlon/server/internal/config"
 )
 
@@ -50,11 +53,11 @@ func DemoSettings(dir, listen string) (Settings, []Problem, error) {
 		return Settings{}, nil, err
 	}
 	// What surrounds a demo does not change it: no file, no environment.
-	set, problems := config.Load(config.Source{Listen: listen, Environ: []string{"MERLON_ENVIRONMENT=development"}, Open: noFile})
+	set, found := config.Load(config.Source{Listen: listen, Environ: []string{"MERLON_ENVIRONMENT=development"}, Open: noFile})
 	set.SecretKey, set.SecretKeyGenerated = config.NewSecret(secret), false
 	set.DatabaseURL = config.NewSecret("sqlite:" + filepath.Join(dir, "merlon.db"))
 	set.Audit.Log = filepath.Join(dir, "security.log")
-	return set, problems, nil
+	return Settings{set}, problems(found), nil
 }
 
 // noFile is a file system without files.
@@ -80,25 +83,45 @@ func demoSecret(file string) (string, error) {
 }
 
 // SeedDemo makes the sample accounts and the sample key, in place of those of
-// an earlier start. It is called after Listen and before Serve.
+// an earlier start, and records that. It is called after Listen and before Serve,
+// in the development environment; elsewhere it is an error, for one of the
+// accounts is an admin.
 func (s *Server) SeedDemo(ctx context.Context) (Samples, error) {
+	if s.settings.Environment != config.Development {
+		return Samples{}, fmt.Errorf("demo: the environment is %s: sample accounts are made in %s only", s.settings.Environment, config.Development)
+	}
 	out := Samples{URL: "http://" + s.Addr()}
 	var err error
-	if out.Admin, _, err = s.seedUser(ctx, demoAdmin, roleAdmin); err != nil {
+	if out.Admin, _, err = s.seedUser(ctx, demoAdmin, api.RoleAdmin); err != nil {
 		return Samples{}, err
 	}
 	var id string
-	if out.User, id, err = s.seedUser(ctx, demoUser, roleUser); err != nil {
+	if out.User, id, err = s.seedUser(ctx, demoUser, api.RoleUser); err != nil {
 		return Samples{}, err
 	}
 	if err := s.revokeDemoKeys(ctx, id); err != nil {
 		return Samples{}, err
 	}
-	scopes := s.api.Grants(roleUser)
-	out.APIKey, _, err = s.keys.Create(ctx, apikey.NewKey{
+	scopes := s.api.Grants(api.RoleUser)
+	text, key, err := s.keys.Create(ctx, apikey.NewKey{
 		Owner: id, Name: demoKeyName, Scopes: demoScopes(scopes), MakerScopes: scopes,
 	})
-	return out, err
+	if err != nil {
+		return Samples{}, err
+	}
+	if err := s.events.Commit(ctx, byDemo(api.KeyEvent(audit.APIKeyCreated, key))); err != nil {
+		return Samples{}, errors.Join(err, s.keys.Revoke(context.WithoutCancel(ctx), key.ID, id))
+	}
+	out.APIKey = text
+	return out, nil
+}
+
+// by is who made the samples, in the events of their making.
+const by = "demo"
+
+func byDemo(e audit.Event) audit.Event {
+	e.Detail = append(e.Detail, slog.String("by", by))
+	return e
 }
 
 // demoScopes are what modules grant: a demo's key is for their routes, not for
@@ -106,7 +129,7 @@ func (s *Server) SeedDemo(ctx context.Context) (Samples, error) {
 func demoScopes(scopes []string) []string {
 	var out []string
 	for _, s := range scopes {
-		if s != "keys:manage" {
+		if s != api.ScopeManageKeys {
 			out = append(out, s)
 		}
 	}
@@ -121,17 +144,16 @@ func (s *Server) seedUser(ctx context.Context, name, role string) (SampleUser, s
 	if err != nil {
 		return SampleUser{}, "", err
 	}
-	u, err := s.accounts.Create(ctx, accounts.User{Username: name, Email: name + "@demo.invalid", Role: role, PasswordHash: hash})
-	if !errors.Is(err, accounts.ErrExists) {
+	u := accounts.User{ID: s.accounts.NewID(), Username: name, Email: name + "@demo.invalid", Role: role, PasswordHash: hash}
+	if err := createUser(ctx, s.accounts, s.events, u, by); !errors.Is(err, accounts.ErrExists) {
 		return sample, u.ID, err
 	}
 	if u, err = s.accounts.ByUsername(ctx, name); err != nil {
 		return SampleUser{}, "", err
 	}
-	if err := s.accounts.SetPassword(ctx, u.ID, u.PasswordHash, hash); err != nil {
-		return SampleUser{}, "", err
-	}
-	_, err = s.sessions.RevokeAll(ctx, u.ID, "")
+	err = act(ctx, s.events, byDemo(audit.Event{Type: audit.AuthnPasswordChange, Principal: u.ID}), func() error {
+		return s.accounts.SetPassword(ctx, u.ID, u.PasswordHash, hash, "")
+	})
 	return sample, u.ID, err
 }
 
@@ -147,7 +169,10 @@ func (s *Server) revokeDemoKeys(ctx context.Context, owner string) error {
 			if k.Name != demoKeyName {
 				continue
 			}
-			if err := s.keys.Revoke(ctx, k.ID, owner); err != nil {
+			err := act(ctx, s.events, byDemo(api.KeyEvent(audit.APIKeyRevoked, k)), func() error {
+				return s.keys.Revoke(ctx, k.ID, owner)
+			})
+			if err != nil {
 				return err
 			}
 		}

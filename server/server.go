@@ -12,24 +12,19 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/merlonhq/merlon"
 	"github.com/merlonhq/merlon/apikey"
 	"github.com/merlonhq/merlon/audit"
-	"github.com/merlonhq/merlon/authn"
 	"github.com/merlonhq/merlon/server/internal/accounts"
 	"github.com/merlonhq/merlon/server/internal/api"
 	"github.com/merlonhq/merlon/server/internal/config"
 	"github.com/merlonhq/merlon/server/internal/eventdb"
-	"github.com/merlonhq/merlon/server/internal/openapi"
 	"github.com/merlonhq/merlon/server/internal/sqlite"
 	"github.com/merlonhq/merlon/server/module"
 	"github.com/merlonhq/merlon/session"
-	"github.com/merlonhq/merlon/store/sqlstore"
 )
 
 // Config says what a [Server] serves.
@@ -49,28 +44,36 @@ type Config struct {
 // A Server is the service. Its life is [New], [Server.Listen], [Server.Serve],
 // [Server.Close].
 type Server struct {
-	settings Settings
+	settings config.Settings
 	version  string
 	log      *slog.Logger
 
-	lock     *sqlite.DirLock
+	// Made by prepare, which opens nothing.
 	database *sqlite.DB
+	store    *eventdb.Store
 	accounts *accounts.Store
 	sessions *session.Manager
 	keys     *apikey.Manager
-	events   *audit.Pipeline
 	api      *api.API
 	handler  http.Handler
 	tls      *tls.Config // nil for clear text
+	recorder recorder
+
+	lock     *sqlite.DirLock
+	events   *audit.Pipeline
 	listener net.Listener
 }
 
-// New opens the database, brings its schema up to date, and compiles the policy.
-// Nothing is served yet. All configuration errors are reported at once.
+// New compiles the policy, opens the database and the event log, and brings the
+// database's schema up to date. Nothing is served yet. Everything that is wrong
+// with cfg is reported at once, with [ErrSettings], before anything is made.
 func New(ctx context.Context, cfg Config) (*Server, error) {
-	s := &Server{settings: cfg.Settings, version: cfg.Version, log: cfg.Log}
+	s := &Server{settings: cfg.Settings.set, version: cfg.Version, log: cfg.Log}
 	if s.log == nil {
 		s.log = slog.Default()
+	}
+	if err := s.prepare(cfg.Modules); err != nil {
+		return nil, errors.Join(settingsError{err}, s.Close())
 	}
 	if err := s.open(ctx, cfg.Modules); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -78,14 +81,16 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// open does what New does; what it has opened when it fails, Close closes.
+// open opens what prepare has made ready; when it fails, Close closes that.
 func (s *Server) open(ctx context.Context, modules []module.Module) error {
-	file := s.settings.DatabaseFile()
 	var err error
-	if s.lock, err = sqlite.Lock(filepath.Dir(file)); err != nil {
+	if s.lock, err = sqlite.Lock(filepath.Dir(s.settings.DatabaseFile())); err != nil {
 		return err
 	}
-	if s.database, err = openDatabase(ctx, file); err != nil {
+	if err := s.database.Open(ctx); err != nil {
+		return err
+	}
+	if err := s.database.Migrate(ctx); err != nil {
 		return err
 	}
 	for _, m := range modules {
@@ -96,33 +101,7 @@ func (s *Server) open(ctx context.Context, modules []module.Module) error {
 			return err
 		}
 	}
-	db, err := sqlstore.New(sqlstore.Config{Writer: s.database.Writer(), Reader: s.database.Reader(), Dialect: sqlstore.SQLite})
-	if err != nil {
-		return err
-	}
-	events, err := eventdb.New(db)
-	if err != nil {
-		return err
-	}
-	if err := s.openEvents(events); err != nil {
-		return err
-	}
-	if err := s.openStores(db, modules); err != nil {
-		return err
-	}
-	return s.compile(db, events, modules)
-}
-
-// openDatabase opens the database and brings its schema up to date.
-func openDatabase(ctx context.Context, file string) (*sqlite.DB, error) {
-	db, err := sqlite.Open(ctx, sqlite.Config{Path: file})
-	if err != nil {
-		return nil, err
-	}
-	if err := db.Migrate(ctx); err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
-	return db, nil
+	return s.openEvents(s.store)
 }
 
 // openEvents begins the event log: the file, the database that the API reads, and
@@ -149,114 +128,13 @@ func (s *Server) openEvents(events *eventdb.Store) error {
 		}
 		return err
 	}
-	s.events = pipeline
+	s.events, s.recorder.Recorder = pipeline, pipeline
 	if torn {
 		s.events.Record(audit.Event{Type: audit.SysCrash, Outcome: audit.Failure, Severity: audit.High,
 			Description: "The last line of the event log was torn by a crash; it was closed."})
 	}
 	return nil
 }
-
-func (s *Server) openStores(db *sqlstore.DB, modules []module.Module) error {
-	var errs []error
-	var err error
-	if s.accounts, err = accounts.New(accounts.Config{DB: db}); err != nil {
-		errs = append(errs, err)
-	}
-	s.sessions, err = session.New(session.Config{
-		Store: db.Sessions(), IdleTimeout: s.settings.Sessions.IdleTimeout, AbsoluteTimeout: s.settings.Sessions.AbsoluteTimeout,
-		OnFlushError: func(err error) { s.log.Error("sessions: last seen not written", "error", err) },
-	})
-	if err != nil {
-		errs = append(errs, err)
-	}
-	env := apikey.Live
-	if s.settings.Environment == config.Development {
-		env = apikey.Dev
-	}
-	var scopes []string
-	for _, scope := range allScopes(modules) {
-		scopes = append(scopes, scope.Name)
-	}
-	s.keys, err = apikey.New(apikey.Config{
-		Store: db.Keys(), Env: env, Scopes: scopes,
-		OnFlushError: func(err error) { s.log.Error("API keys: last use not written", "error", err) },
-	})
-	if err != nil {
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
-}
-
-// compile makes routes, document and policy of one declaration.
-func (s *Server) compile(db *sqlstore.DB, events *eventdb.Store, modules []module.Module) error {
-	var errs []error
-	hash, err := hasher(s.settings.Password)
-	errs = append(errs, err)
-	choose, err := passwordPolicy(s.settings.Password)
-	errs = append(errs, err)
-	s.api = &api.API{
-		Accounts: s.accounts, Sessions: s.sessions, Keys: s.keys, Hasher: hash, Policy: choose, Events: events,
-		Grants: grants(modules), CheckDatabase: s.database.Check, SecurityContact: s.settings.SecurityContact,
-	}
-	routes := s.api.Routes()
-	for _, m := range modules {
-		routes = append(routes, m.Routes(module.Host{DB: db})...)
-	}
-	s.api.Document, err = openapi.Document(openapi.Info{
-		Title: "Merlon", Version: s.version, Description: "Accounts, sessions, API keys and security events, and the modules of this server.",
-	}, routes)
-	errs = append(errs, err)
-
-	cfg := policy(s.settings, routes, s.log)
-	cfg.Recorder = s.events
-	cfg.Authn = authn.Config{Sessions: authn.Sessions(s.sessions, s.api), Keys: authn.Keys(s.keys, s.api)}
-	guard, err := merlon.New(cfg)
-	errs = append(errs, err)
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
-	s.api.Limits, s.api.CSRF = guard.Limiter(), guard.CSRF()
-	mux := http.NewServeMux()
-	for _, r := range routes {
-		mux.Handle(r.Policy.Pattern, r.Endpoint)
-	}
-	s.handler = guard.Handler(mux)
-	return nil
-}
-
-// allScopes returns the scopes of the service and its modules.
-func allScopes(modules []module.Module) []module.Scope {
-	scopes := api.Scopes()
-	for _, m := range modules {
-		scopes = append(scopes, m.Scopes...)
-	}
-	return scopes
-}
-
-// grants returns the scopes that roles hold: admin all of them, others those
-// that name the role.
-func grants(modules []module.Module) func(role string) []string {
-	byRole := map[string][]string{}
-	var all []string
-	for _, scope := range allScopes(modules) {
-		all = append(all, scope.Name)
-		for _, role := range scope.Roles {
-			byRole[role] = append(byRole[role], scope.Name)
-		}
-	}
-	byRole[roleAdmin] = all
-	for _, scopes := range byRole {
-		slices.Sort(scopes)
-	}
-	return func(role string) []string { return byRole[role] }
-}
-
-// The roles.
-const (
-	roleAdmin = "admin"
-	roleUser  = "user"
-)
 
 // Limits on what a connection may take, against slow and greedy clients.
 const (
@@ -267,23 +145,19 @@ const (
 	maxHeaderBytes    = 32 << 10
 	drainTimeout      = 20 * time.Second
 	sweepInterval     = time.Hour
+	eventLife         = 90 * 24 * time.Hour // in the database; the files are kept by their number
 )
 
-// Listen reads the certificate and takes the address, so that what is wrong with
-// them, or a second server there, fails before anything is served.
+// Listen takes the address, so that a second server there fails before anything
+// is served, and records the start.
 func (s *Server) Listen() error {
-	if s.settings.TLS.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(s.settings.TLS.Cert, s.settings.TLS.Key)
-		if err != nil {
-			return fmt.Errorf("tls: certificate %s with key %s: %w", s.settings.TLS.Cert, s.settings.TLS.Key, err)
-		}
-		s.tls = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
-	}
 	l, err := net.Listen("tcp", s.settings.Listen)
 	if err != nil {
 		return fmt.Errorf("cannot listen on %s: %w: stop what listens there, or choose another address with --listen", s.settings.Listen, err)
 	}
 	s.listener = l
+	// The first event of a run: what is done before serving comes after it.
+	s.events.Record(audit.Event{Type: audit.SysStartup, Detail: []slog.Attr{slog.String("version", s.version), slog.String("environment", s.settings.Environment)}})
 	return nil
 }
 
@@ -305,8 +179,6 @@ func (s *Server) Serve(ctx context.Context) error {
 		// Otherwise net/http itself answers OPTIONS *, before the policy.
 		DisableGeneralOptionsHandler: true,
 	}
-	s.events.Record(audit.Event{Type: audit.SysStartup, Detail: []slog.Attr{slog.String("version", s.version), slog.String("environment", s.settings.Environment)}})
-
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var loops errgroup.Group
@@ -350,9 +222,23 @@ func (s *Server) sweep(ctx context.Context) {
 			if _, err := s.sessions.Sweep(ctx, now); err != nil && ctx.Err() == nil {
 				s.log.Error("sessions: expired ones not deleted", "error", err)
 			}
+			if err := s.sweepEvents(ctx, now.Add(-eventLife)); err != nil && ctx.Err() == nil {
+				s.log.Error("events: old ones not deleted from the database", "error", err)
+			}
 			if _, err := s.keys.Sweep(ctx, now); err != nil && ctx.Err() == nil {
 				s.log.Error("API keys: expired ones not deleted", "error", err)
 			}
+		}
+	}
+}
+
+// sweepEvents deletes the events from before, in batches that let others write.
+func (s *Server) sweepEvents(ctx context.Context, before time.Time) error {
+	const batch = 1000
+	for {
+		n, err := s.store.Sweep(ctx, before, batch)
+		if err != nil || n < batch {
+			return err
 		}
 	}
 }

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"errors"
+	"io"
 	"log/slog"
 	"regexp"
 	"slices"
@@ -17,24 +19,84 @@ import (
 	"github.com/merlonhq/merlon/server/module"
 )
 
-// Settings are the settings of the service. They are made by [LoadSettings].
-type Settings = config.Settings
+// Settings are the settings of the service. They are made by [LoadSettings] or
+// [DemoSettings] and do not change; the zero Settings serve nothing.
+type Settings struct{ set config.Settings }
 
-// Source says where settings come from.
-type Source = config.Source
+// Environment returns "production" or "development".
+func (s Settings) Environment() string { return s.set.Environment }
 
-// Problem is one thing that is wrong with the settings.
-type Problem = config.Problem
+// Listen returns the TCP address to serve, such as ":8443".
+func (s Settings) Listen() string { return s.set.Listen }
+
+// A Source is everything that settings are read from.
+type Source struct {
+	// File is the path of the YAML file. Empty means none.
+	File string
+	// Listen is the address of the flag --listen; it wins over file and
+	// environment. Empty means that the flag was not given.
+	Listen string
+	// Environ are the environment variables, "NAME=value", such as those of
+	// [os.Environ]; of two with one name the first counts. Nil means none.
+	Environ []string
+	// Open opens File, .env in the working directory, and the files of secrets.
+	// A missing file is [fs.ErrNotExist]. Nil means [os.Open].
+	Open func(path string) (io.ReadCloser, error)
+}
+
+// A Problem is one thing that is wrong with the settings. It holds no secret and
+// no value that may be one.
+type Problem struct {
+	// ID is stable: "merlon.E001" for what stops the service, "merlon.W001" for a
+	// finding, with which it starts.
+	ID string
+	// Fatal says that the problem stops the service.
+	Fatal bool
+	// Where is the place: "merlon.yaml:12", "MERLON_HOSTS", the file of a secret,
+	// or "settings" for what is missing.
+	Where string
+	// Message says what is wrong.
+	Message string
+	// Fix says what to do.
+	Fix string
+}
+
+// String returns the problem as one line.
+func (p Problem) String() string {
+	return config.Problem{ID: p.ID, Where: p.Where, Message: p.Message, Fix: p.Fix}.String()
+}
 
 // LoadSettings reads the settings: the file, then the environment. It reports
 // every problem at once; [Fatal] tells whether one of them stops the service.
-func LoadSettings(src Source) (Settings, []Problem) { return config.Load(src) }
+func LoadSettings(src Source) (Settings, []Problem) {
+	set, found := config.Load(config.Source(src))
+	return Settings{set}, problems(found)
+}
+
+func problems(found []config.Problem) []Problem {
+	var out []Problem
+	for _, p := range found {
+		out = append(out, Problem{ID: p.ID, Fatal: p.Severity == config.SeverityError, Where: p.Where, Message: p.Message, Fix: p.Fix})
+	}
+	return out
+}
 
 // Fatal reports whether one of the problems stops the service.
-func Fatal(problems []Problem) bool { return config.Fatal(problems) }
+func Fatal(problems []Problem) bool {
+	return slices.ContainsFunc(problems, func(p Problem) bool { return p.Fatal })
+}
+
+// ErrSettings is in the error of [New] and [CreateUser] when what they were given
+// cannot work: settings, a certificate, modules. Nothing was opened or made then.
+var ErrSettings = errors.New("server: wrong settings")
+
+// settingsError is an ErrSettings that says what is wrong and no more.
+type settingsError struct{ error }
+
+func (e settingsError) Unwrap() []error { return []error{ErrSettings, e.error} }
 
 // policy makes the policy of the guard of the settings and the routes.
-func policy(set Settings, routes []module.Route, log *slog.Logger) merlon.Config {
+func policy(set config.Settings, routes []module.Route, log *slog.Logger) merlon.Config {
 	var declared []merlon.Route
 	for _, r := range routes {
 		declared = append(declared, r.Policy)

@@ -15,8 +15,13 @@ type healthCommand struct {
 }
 
 func (healthCommand) examples() string {
-	return `Example:
+	return `Examples:
   merlon health --url http://127.0.0.1:8080
+  merlon health --url https://api.example.com
+
+The first is the default: a demo, or a server in development. A server that
+serves TLS is asked by a name of its certificate, with the port unless it is 443:
+a certificate does not hold for 127.0.0.1.
 
 Exit codes: 0 ready, 1 not.
 `

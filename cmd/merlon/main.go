@@ -15,6 +15,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/merlonhq/merlon/server"
 )
 
 // version is set by the linker of packagers; otherwise the build tells.
@@ -95,6 +97,9 @@ func run(ctx context.Context, args []string, c console) int {
 		return int(code)
 	}
 	fmt.Fprintln(c.err, "merlon:", err)
+	if errors.Is(err, server.ErrSettings) {
+		return exitUsage
+	}
 	return exitFailed
 }
 

@@ -19,7 +19,7 @@ func (serveCommand) examples() string {
   merlon serve --config /etc/merlon/merlon.yaml
 
 Exit codes: 0 after an orderly end, 1 when serving failed, 2 when the settings are
-wrong (every problem is printed, nothing was started).
+wrong, the certificate among them (every problem is printed, nothing was started).
 `
 }
 
@@ -34,7 +34,7 @@ func (cmd serveCommand) Run(ctx context.Context, c console) error {
 	}
 	err = srv.Listen()
 	if err == nil {
-		c.log().Info("serving", "version", buildVersion(), "address", srv.Addr(), "environment", set.Environment)
+		c.log().Info("serving", "version", buildVersion(), "address", srv.Addr(), "environment", set.Environment())
 		err = srv.Serve(ctx)
 	}
 	return errors.Join(err, srv.Close())

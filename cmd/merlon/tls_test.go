@@ -106,8 +106,9 @@ func TestProductionOverTLS(t *testing.T) {
 		if resp.ProtoMajor != 2 {
 			t.Errorf("spoke %s, want HTTP/2", resp.Proto)
 		}
-		want := regexp.MustCompile(`^__Host-merlon_session=[A-Za-z0-9_-]{20,}; Path=/; HttpOnly; Secure; SameSite=Lax$`)
-		if got := resp.Header.Values("Set-Cookie"); len(got) != 1 || !want.MatchString(got[0]) {
+		want := regexp.MustCompile(`^__Host-merlon_session=[A-Za-z0-9_-]{20,}; Path=/; HttpOnly; Secure; SameSite=Lax\n` +
+			`__Host-merlon_device=[A-Za-z0-9_-]{20,}; Path=/; Max-Age=15552000; HttpOnly; Secure; SameSite=Lax$`)
+		if got := resp.Header.Values("Set-Cookie"); !want.MatchString(strings.Join(got, "\n")) {
 			t.Errorf("Set-Cookie: %q", got)
 		}
 		token := regexp.MustCompile(`"csrf_token":"([^"]+)"`).FindSubmatch(body)
@@ -203,8 +204,13 @@ func TestBrokenCertificates(t *testing.T) {
 			spoil(t, dir)
 			r := run(t, merlon("serve", "--listen", "127.0.0.1:0", "--config", write(t, dir, "merlon.yaml", productionTLS)).in(dir))
 			line := complaint(t, r)
-			if r.code != 1 && r.code != 2 || !strings.Contains(line, ".pem") {
-				t.Errorf("exit %d, want 1 or 2 and the name of the file: %s", r.code, line)
+			if r.code != 2 || !strings.Contains(line, ".pem") {
+				t.Errorf("exit %d, want 2 and the name of the file: %s", r.code, line)
+			}
+			for _, made := range names(t, dir) {
+				if made == "data" || made == "logs" {
+					t.Errorf("it made %s", made)
+				}
 			}
 			// What did not start is not said to serve.
 			if strings.Contains(r.stderr, "msg=serving") {

@@ -41,9 +41,12 @@ func Bare[Out any](status int, f func(*Call) (Out, error)) Endpoint {
 	e.err = errors.Join(e.err, err)
 	e.handle = func(w http.ResponseWriter, r *http.Request) {
 		c := newCall(w, r)
-		if _, p := noQuery.Read(c.x); p != nil {
-			c.x.Fail(w, p)
-			return
+		// Who probes may add a parameter to get past a cache.
+		if rt := c.x.Route(); rt == nil || !rt.Probe {
+			if _, p := noQuery.Read(c.x); p != nil {
+				c.x.Fail(w, p)
+				return
+			}
 		}
 		out, err := f(c)
 		c.answer(status, out, err)
@@ -119,21 +122,41 @@ func reading[In, Out any](status int, required bool, f func(*Call, *In) (Out, er
 // Raw makes an endpoint of a plain handler whose answers are of the given media
 // type. The document says no more about it.
 func Raw(status int, contentType string, h http.Handler) Endpoint {
-	return Endpoint{status: status, handle: h.ServeHTTP, content: contentType}
+	if h == nil {
+		return Endpoint{err: errors.New("no handler")}
+	}
+	return Endpoint{status: status, handle: h.ServeHTTP, content: contentType, err: checkStatus(status)}
 }
 
 func answering[Out any](status int) Endpoint {
-	e := Endpoint{status: status, content: "application/json"}
+	e := Endpoint{status: status, content: "application/json", err: checkStatus(status)}
 	t := reflect.TypeFor[Out]()
-	if t == reflect.TypeFor[None]() {
+	none := t == reflect.TypeFor[None]()
+	switch {
+	case none && status != http.StatusNoContent:
+		e.err = errors.Join(e.err, fmt.Errorf("status %d with None: an answer without a body has 204", status))
+	case !none && status == http.StatusNoContent:
+		e.err = errors.Join(e.err, fmt.Errorf("status 204 with an answer of type %v: it has no body, use None", t))
+	}
+	if none {
 		e.content = ""
 		return e
 	}
-	e.answer, e.err = validate.AnswerSchema(t)
+	var err error
+	e.answer, err = validate.AnswerSchema(t)
+	e.err = errors.Join(e.err, err)
 	return e
 }
 
-// Err returns what is wrong with the types of the endpoint, or nil.
+// checkStatus refuses what is no success: failures are problems.
+func checkStatus(status int) error {
+	if status < 200 || status > 299 {
+		return fmt.Errorf("status %d: must be 200 to 299, the status of success; return a problem for another", status)
+	}
+	return nil
+}
+
+// Err returns what is wrong with the types and the status of the endpoint, or nil.
 func (e Endpoint) Err() error {
 	if e.err == nil && e.handle == nil {
 		return errors.New("no endpoint")

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"math"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -79,12 +80,70 @@ func TestAnEndpointWhoseTypesHaveNoBoundsIsAnError(t *testing.T) {
 	type unbounded struct {
 		Name string `json:"name"`
 	}
-	e := module.Body(200, func(*module.Call, *unbounded) (module.None, error) { return module.None{}, nil })
+	e := module.Body(204, func(*module.Call, *unbounded) (module.None, error) { return module.None{}, nil })
 	if e.Err() == nil || !strings.Contains(e.Err().Error(), "maxLength") {
 		t.Errorf("error %v", e.Err())
 	}
 	if (module.Endpoint{}).Err() == nil {
 		t.Error("no endpoint is no error")
+	}
+}
+
+func TestStatusesAreOfSuccessAndFitTheAnswer(t *testing.T) {
+	none := func(*module.Call) (module.None, error) { return module.None{}, nil }
+	some := func(*module.Call) (output, error) { return output{}, nil }
+	for _, tt := range []struct {
+		name string
+		e    module.Endpoint
+		want string
+	}{
+		{"no status", module.Bare(0, some), "status 0"},
+		{"one below success", module.Bare(199, some), "status 199"},
+		{"the first of success", module.Bare(200, some), ""},
+		{"the last of success", module.Bare(299, some), ""},
+		{"a redirect", module.Bare(300, some), "status 300"},
+		{"a failure", module.Query(404, func(*module.Call, *struct{}) (output, error) { return output{}, nil }), "status 404"},
+		{"204 with an answer", module.Bare(204, some), "use None"},
+		{"204 with none", module.Bare(204, none), ""},
+		{"200 with none", module.Bare(200, none), "None"},
+		{"200 with none, with a body", module.Body(200, func(*module.Call, *input) (module.None, error) { return module.None{}, nil }), "None"},
+		{"a plain handler that fails", module.Raw(500, "text/plain", http.NotFoundHandler()), "status 500"},
+		{"a plain handler", module.Raw(200, "text/plain", http.NotFoundHandler()), ""},
+		{"no handler", module.Raw(200, "text/plain", nil), "no handler"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if err := tt.e.Err(); (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %v; want one about %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestModulesAreChecked(t *testing.T) {
+	routes := func(module.Host) []module.Route { return nil }
+	for _, tt := range []struct {
+		name string
+		m    module.Module
+		want []string
+	}{
+		{"a module", module.Module{Name: "a", Routes: routes, Scopes: []module.Scope{{Name: "a:read"}, {Name: "a:write"}}}, nil},
+		{"a long name", module.Module{Name: "m" + strings.Repeat("_", 31), Routes: routes}, nil},
+		{"a name that is too long", module.Module{Name: "m" + strings.Repeat("_", 32), Routes: routes}, []string{"Name must"}},
+		{"a name in capitals", module.Module{Name: "Blog", Routes: routes}, []string{`"Blog"`, "Name must"}},
+		{"everything", module.Module{Scopes: []module.Scope{{Name: "a"}, {Name: "a"}, {}}},
+			[]string{"Name must", "Routes is nil", `scope "a" is declared twice`, "no name"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			err := tt.m.Check()
+			if (err == nil) != (tt.want == nil) {
+				t.Fatalf("error %v; want %q", err, tt.want)
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("error %v; want %q", err, want)
+				}
+			}
+		})
 	}
 }
 

@@ -108,6 +108,13 @@ func (s *Sessions) DeleteUser(ctx context.Context, userID, except string) (int, 
 	return int(deleted), err
 }
 
+// DeleteSessions is [Sessions.DeleteUser] in the transaction, for a change of a credential that ends the sessions it
+// began.
+func (t *Tx) DeleteSessions(userID, except string) (int, error) {
+	deleted, err := t.Exec(sessionEndUser, userID, except)
+	return int(deleted), err
+}
+
 // Touch implements [session.Store].
 func (s *Sessions) Touch(ctx context.Context, seen []session.Seen) error {
 	return s.db.Tx(ctx, func(tx *Tx) error {

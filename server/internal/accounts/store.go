@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/net/idna"
+
 	"github.com/merlonhq/merlon/internal/uuid7"
 	"github.com/merlonhq/merlon/store/sqlstore"
 )
@@ -77,18 +79,26 @@ const (
 	// Where another account has the address, the row is not to be changed: the statement says so instead of failing.
 	updateProfile = `UPDATE users SET email = $1, email_key = $2, full_name = $3, bio = $4, website = $5, updated_at = $6
 		WHERE id = $7 AND NOT EXISTS (SELECT 1 FROM users AS other WHERE other.email_key = $2 AND other.id <> $7)`
-	setPassword = `UPDATE users SET password_hash = $1, password_changed_at = $2, updated_at = $2
+	taken = `SELECT 1 FROM users WHERE username = $1 OR email_key = $2`
+	// The instant of the change only ever rises, whatever the clock does: logins are compared by it.
+	setPassword = `UPDATE users SET password_hash = $1, updated_at = $2,
+		password_changed_at = CASE WHEN $2 > password_changed_at THEN $2 ELSE password_changed_at + 1 END
 		WHERE id = $3 AND password_hash = $4`
 	rehash      = `UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3`
 	setRole     = `UPDATE users SET role = $1, updated_at = $2 WHERE id = $3`
 	setDisabled = `UPDATE users SET disabled = $1, updated_at = $2 WHERE id = $3`
 )
 
-// Create adds u and returns it with its ID and its instants, which u need not have. ErrExists says that the username
-// or the e-mail address is taken.
+// NewID returns an ID for an account that is to be created.
+func (s *Store) NewID() string { return "usr_" + uuid7.New(s.now()) }
+
+// Create adds u and returns it with its instants, and with an ID if u has none. ErrExists says that the username or the
+// e-mail address is taken.
 func (s *Store) Create(ctx context.Context, u User) (User, error) {
 	now := s.now().UTC().Truncate(time.Microsecond)
-	u.ID = "usr_" + uuid7.New(now)
+	if u.ID == "" {
+		u.ID = s.NewID()
+	}
 	u.CreatedAt, u.UpdatedAt, u.PasswordChangedAt = now, now, now
 	at := now.UnixMicro()
 	added, err := s.db.Exec(ctx, create, u.ID, u.Username, u.Email, u.FullName, u.Bio, u.Website, u.Role, u.Disabled,
@@ -126,6 +136,12 @@ func (s *Store) one(ctx context.Context, query, arg string) (User, error) {
 	return u, nil
 }
 
+// Taken reports whether there is an account with the username or the e-mail address. Create may find one all the same.
+func (s *Store) Taken(ctx context.Context, username, email string) (bool, error) {
+	var n int
+	return s.db.Get(ctx, taken, []any{username, emailKey(email)}, &n)
+}
+
 // Count returns how many accounts there are.
 func (s *Store) Count(ctx context.Context) (n int, err error) {
 	_, err = s.db.Get(ctx, count, nil, &n)
@@ -139,9 +155,15 @@ func (s *Store) UpdateProfile(ctx context.Context, id string, p Profile) error {
 }
 
 // SetPassword replaces the password of the account id, provided that its hash is still oldHash: otherwise another
-// change came first and the error is ErrConflict.
-func (s *Store) SetPassword(ctx context.Context, id, oldHash, newHash string) error {
-	return s.change(ctx, id, ErrConflict, setPassword, newHash, s.now().UnixMicro(), id, oldHash)
+// change came first and the error is ErrConflict. In the same step it ends all sessions of the account but keepSession
+// (empty: none is spared): whoever knew the old password may have one. A login that verified the old password and
+// begins its session later finds that PasswordChangedAt has risen.
+func (s *Store) SetPassword(ctx context.Context, id, oldHash, newHash, keepSession string) error {
+	endSessions := func(tx *sqlstore.Tx) error {
+		_, err := tx.DeleteSessions(id, keepSession)
+		return err
+	}
+	return s.changeAnd(ctx, id, ErrConflict, endSessions, setPassword, newHash, s.now().UnixMicro(), id, oldHash)
 }
 
 // Rehash replaces the hash of the same password by a better one, provided that it is still oldHash: otherwise the error
@@ -163,12 +185,20 @@ func (s *Store) SetDisabled(ctx context.Context, id string, disabled bool) error
 // change runs a statement that changes the account id. When it changed nothing, the account does not exist, or else
 // the error is otherwise.
 func (s *Store) change(ctx context.Context, id string, otherwise error, query string, args ...any) error {
+	return s.changeAnd(ctx, id, otherwise, func(*sqlstore.Tx) error { return nil }, query, args...)
+}
+
+// changeAnd is change with something more to do in the same transaction.
+func (s *Store) changeAnd(ctx context.Context, id string, otherwise error, more func(*sqlstore.Tx) error, query string, args ...any) error {
 	// Also after an error: the change may have been made when the deadline came.
 	defer s.cache.forget(id)
 	return s.db.Tx(ctx, func(tx *sqlstore.Tx) error {
 		changed, err := tx.Exec(query, args...)
-		if err != nil || changed == 1 {
+		if err != nil {
 			return err
+		}
+		if changed == 1 {
+			return more(tx)
 		}
 		var role string
 		var disabled bool
@@ -184,5 +214,16 @@ func (s *Store) change(ctx context.Context, id string, otherwise error, query st
 }
 
 // emailKey returns what addresses are compared by. Whether the part before the @ is case-sensitive is for the receiving
-// host to say (RFC 5321, section 2.4); in practice none is, and two accounts that differ in it would be one mailbox.
-func emailKey(email string) string { return strings.ToLower(email) }
+// host to say (RFC 5321, section 2.4); in practice none is, and two accounts that differ in it would be one mailbox. The
+// domain is compared as DNS has it (RFC 5891, section 5).
+func emailKey(email string) string {
+	at := strings.LastIndexByte(email, '@')
+	if at < 0 {
+		return strings.ToLower(email)
+	}
+	domain, err := idna.Lookup.ToASCII(email[at+1:])
+	if err != nil {
+		domain = email[at+1:]
+	}
+	return strings.ToLower(email[:at+1] + domain)
+}

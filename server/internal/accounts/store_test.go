@@ -1,8 +1,10 @@
 package accounts_test
 
 import (
+	"crypto/sha256"
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/merlonhq/merlon/server/internal/accounts"
 	"github.com/merlonhq/merlon/server/internal/sqlite"
+	"github.com/merlonhq/merlon/session"
 	"github.com/merlonhq/merlon/store/sqlstore"
 )
 
@@ -195,7 +198,7 @@ func TestAPasswordIsReplacedOnlyByWhoKnowsTheOneBefore(t *testing.T) {
 	f := setUp(t, 0)
 	alice := f.create(t, "alice", "alice@example.com")
 	f.advance(time.Minute)
-	if err := f.SetPassword(t.Context(), alice.ID, "$hash$1", "$hash$2"); err != nil {
+	if err := f.SetPassword(t.Context(), alice.ID, "$hash$1", "$hash$2", ""); err != nil {
 		t.Fatal(err)
 	}
 	want := alice
@@ -212,7 +215,7 @@ func TestAPasswordIsReplacedOnlyByWhoKnowsTheOneBefore(t *testing.T) {
 		t.Errorf("after a rehash the account is %+v, want %+v", got, want)
 	}
 	for name, set := range map[string]func(id, before, after string) error{
-		"SetPassword": func(id, before, after string) error { return f.SetPassword(t.Context(), id, before, after) },
+		"SetPassword": func(id, before, after string) error { return f.SetPassword(t.Context(), id, before, after, "") },
 		"Rehash":      func(id, before, after string) error { return f.Rehash(t.Context(), id, before, after) },
 	} {
 		if err := set(alice.ID, "$hash$2", "$hash$3"); !errors.Is(err, accounts.ErrConflict) {
@@ -227,6 +230,90 @@ func TestAPasswordIsReplacedOnlyByWhoKnowsTheOneBefore(t *testing.T) {
 	}
 	if got := f.get(t, alice.ID); got != want {
 		t.Errorf("after refusals the account is %+v, want %+v", got, want)
+	}
+}
+
+func (f fixture) login(t testing.TB, userID, id string) {
+	t.Helper()
+	err := f.db.Sessions().Create(t.Context(), session.Record{ID: id, UserID: userID, Hash: sha256.Sum256([]byte(id)), CreatedAt: epoch, LastSeenAt: epoch})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (f fixture) sessions(t testing.TB, userID string) (ids []string) {
+	t.Helper()
+	list, err := f.db.Sessions().List(t.Context(), userID, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range list {
+		ids = append(ids, r.ID)
+	}
+	return ids
+}
+
+func TestAPasswordAndTheSessionsOfTheOneBeforeChangeInOneStep(t *testing.T) {
+	f := setUp(t, 0)
+	alice, bob := f.create(t, "alice", "alice@example.com"), f.create(t, "bob", "bob@example.com")
+	for _, id := range []string{"ses_1", "ses_2", "ses_3"} {
+		f.login(t, alice.ID, id)
+	}
+	f.login(t, bob.ID, "ses_4")
+
+	if err := f.SetPassword(t.Context(), alice.ID, "$wrong$", "$hash$2", "ses_2"); !errors.Is(err, accounts.ErrConflict) {
+		t.Errorf("SetPassword: %v, want ErrConflict", err)
+	}
+	if got := f.sessions(t, alice.ID); len(got) != 3 {
+		t.Errorf("after a refusal there are %v, want all three", got)
+	}
+	// The clock stands, and then goes back: the instant of the change rises all the same.
+	for i, hash := range []string{"$hash$2", "$hash$3"} {
+		before := f.get(t, alice.ID)
+		if err := f.SetPassword(t.Context(), alice.ID, before.PasswordHash, hash, "ses_2"); err != nil {
+			t.Fatal(err)
+		}
+		if got := f.get(t, alice.ID); got.PasswordHash != hash || !got.PasswordChangedAt.After(before.PasswordChangedAt) {
+			t.Errorf("change %d: the account is %+v, was %+v", i, got, before)
+		}
+		f.advance(-time.Hour)
+	}
+	if got := f.sessions(t, alice.ID); !slices.Equal(got, []string{"ses_2"}) {
+		t.Errorf("there are %v, want the one that was kept", got)
+	}
+	if got := f.sessions(t, bob.ID); len(got) != 1 {
+		t.Errorf("another account has %v, want its own", got)
+	}
+
+	// Sessions that cannot be ended keep the password from changing.
+	if _, err := f.file.Writer().Exec("ALTER TABLE sessions RENAME TO away"); err != nil {
+		t.Fatal(err)
+	}
+	before := f.get(t, alice.ID)
+	if err := f.SetPassword(t.Context(), alice.ID, "$hash$3", "$hash$4", ""); !errors.Is(err, sqlstore.ErrUnavailable) {
+		t.Errorf("SetPassword: %v, want ErrUnavailable", err)
+	}
+	if got := f.get(t, alice.ID); got != before {
+		t.Errorf("the account is %+v, want %+v", got, before)
+	}
+}
+
+func TestAnAccountCanBeNamedBeforeItIsMade(t *testing.T) {
+	f := setUp(t, 0)
+	id := f.NewID()
+	made, err := f.Create(t.Context(), accounts.User{ID: id, Username: "alice", Email: "alice@example.com"})
+	if err != nil || made.ID != id || f.get(t, id) != made {
+		t.Errorf("Create = %+v, %v, want the id %s", made, err, id)
+	}
+	for _, tt := range []struct {
+		username, email string
+		want            bool
+	}{
+		{"alice", "other@example.com", true}, {"bob", "ALICE@example.com", true}, {"bob", "bob@example.com", false},
+	} {
+		if got, err := f.Taken(t.Context(), tt.username, tt.email); got != tt.want || err != nil {
+			t.Errorf("Taken(%q, %q) = %v, %v, want %v", tt.username, tt.email, got, err, tt.want)
+		}
 	}
 }
 

@@ -26,10 +26,16 @@ const (
 	ScopeReadEvents = "events:read"
 )
 
+// The roles. An admin holds every scope, and manages the keys of all accounts.
+const (
+	RoleAdmin = "admin"
+	RoleUser  = "user"
+)
+
 // Scopes returns the service's own scopes.
 func Scopes() []module.Scope {
 	return []module.Scope{
-		{Name: ScopeManageKeys, Description: "Create, list, change, rotate and revoke one's own API keys.", Roles: []string{"user"}},
+		{Name: ScopeManageKeys, Description: "Create, list, change, rotate and revoke one's own API keys.", Roles: []string{RoleUser}},
 		{Name: ScopeVerifyKeys, Description: "Ask whether an API key is valid."},
 		{Name: ScopeReadEvents, Description: "Read security events."},
 	}
@@ -43,6 +49,8 @@ type API struct {
 	Hasher   *password.Hasher
 	Policy   *password.Policy
 	Events   *eventdb.Store
+	// Devices tells browsers that have logged in to an account before.
+	Devices *Devices
 	// Limits and CSRF are those of the guard, which is built from these routes:
 	// they are set after Routes and before the first request.
 	Limits *ratelimit.Limiter

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,9 +14,6 @@ import (
 	"github.com/merlonhq/merlon/server/module"
 	"github.com/merlonhq/merlon/validate"
 )
-
-// roleAdmin sees and manages the keys of all accounts.
-const roleAdmin = "admin"
 
 type keyLimit struct {
 	Limit         int `json:"limit" minimum:"1" maximum:"16777215"`
@@ -109,7 +107,7 @@ func keyOf(r apikey.Record) key {
 
 // reach is whose keys the caller may manage.
 func reach(c *module.Call) string {
-	if c.Principal().Role == roleAdmin {
+	if c.Principal().Role == RoleAdmin {
 		return apikey.AnyOwner
 	}
 	return c.Principal().Subject
@@ -137,9 +135,11 @@ func (a *API) createKey(c *module.Call, in *newKey) (createdKey, error) {
 		return createdKey{}, keyProblem(err)
 	}
 	// The text has not left yet: a key whose creation cannot be recorded is one
-	// that nobody gets.
-	if err := c.Commit(keyEvent(audit.APIKeyCreated, rec)); err != nil {
-		return createdKey{}, errors.Join(err, a.Keys.Revoke(c, rec.ID, apikey.AnyOwner))
+	// that nobody gets. The client may be gone, which is no reason to leave it.
+	created := KeyEvent(audit.APIKeyCreated, rec)
+	if err := c.Commit(created); err != nil {
+		recordFailure(c, created)
+		return createdKey{}, errors.Join(err, a.Keys.Revoke(context.WithoutCancel(c), rec.ID, apikey.AnyOwner))
 	}
 	return createdKey{key: keyOf(rec), Text: text}, nil
 }
@@ -147,7 +147,7 @@ func (a *API) createKey(c *module.Call, in *newKey) (createdKey, error) {
 func (a *API) listKeys(c *module.Call, q *keyQuery) (keyPage, error) {
 	owner := c.Principal().Subject
 	if q.Owner != "" && q.Owner != owner {
-		if c.Principal().Role != roleAdmin {
+		if c.Principal().Role != RoleAdmin {
 			return keyPage{}, problem.New(problem.Forbidden, "Only admins list the keys of other accounts.")
 		}
 		owner = q.Owner
@@ -206,15 +206,13 @@ func (a *API) changeKey(c *module.Call, in *keyChange) (key, error) {
 	if err != nil {
 		return key{}, keyProblem(err)
 	}
-	if err := c.Commit(keyEvent(audit.APIKeyUpdated, rec)); err != nil {
+	updated := KeyEvent(audit.APIKeyUpdated, rec)
+	if err := c.Commit(updated); err != nil {
 		return key{}, err
 	}
 	rec, err = a.Keys.Update(c, rec.ID, reach(c), change)
 	if err != nil {
-		// Rare: somebody else came first. The record says what was not done.
-		failed := keyEvent(audit.APIKeyUpdated, rec)
-		failed.Outcome = audit.Failure
-		c.Record(failed)
+		recordFailure(c, updated)
 		return key{}, keyProblem(err)
 	}
 	return keyOf(rec), nil
@@ -225,31 +223,52 @@ func (a *API) revokeKey(c *module.Call) (module.None, error) {
 	if err != nil {
 		return module.None{}, keyProblem(err)
 	}
-	if err := c.Commit(keyEvent(audit.APIKeyRevoked, rec)); err != nil {
+	revoked := KeyEvent(audit.APIKeyRevoked, rec)
+	if err := c.Commit(revoked); err != nil {
 		return module.None{}, err
 	}
-	return module.None{}, keyProblem(a.Keys.Revoke(c, rec.ID, reach(c)))
+	if err := a.Keys.Revoke(c, rec.ID, reach(c)); err != nil {
+		recordFailure(c, revoked)
+		return module.None{}, keyProblem(err)
+	}
+	return module.None{}, nil
 }
 
 func (a *API) rotateKey(c *module.Call, in *rotation) (createdKey, error) {
-	r := apikey.Rotation{ID: c.Path("id"), Owner: reach(c), MakerScopes: c.Principal().Scopes}
+	// The text of the new key goes to the caller, so it must be the owner: an admin
+	// may revoke the keys of others, not act as them.
+	r := apikey.Rotation{ID: c.Path("id"), Owner: c.Principal().Subject, MakerScopes: c.Principal().Scopes}
 	if in.OverlapSeconds.Set && !in.OverlapSeconds.Null {
 		overlap := time.Duration(in.OverlapSeconds.Value) * time.Second
 		r.Overlap = &overlap
 	}
-	text, rec, err := a.Keys.Rotate(c, r)
+	next, err := a.Keys.PreviewRotation(c, r)
 	if err != nil {
 		return createdKey{}, keyProblem(err)
 	}
-	e := keyEvent(audit.APIKeyRotated, rec)
-	e.Detail = append(e.Detail, slog.String("replaces", r.ID))
-	if err := c.Commit(e); err != nil {
-		return createdKey{}, errors.Join(err, a.Keys.Revoke(c, rec.ID, apikey.AnyOwner))
+	r.NextID = next.ID
+	rotated := KeyEvent(audit.APIKeyRotated, next)
+	rotated.Detail = append(rotated.Detail, slog.String("replaces", r.ID))
+	if err := c.Commit(rotated); err != nil {
+		return createdKey{}, err
+	}
+	text, rec, err := a.Keys.Rotate(c, r)
+	if err != nil {
+		recordFailure(c, rotated)
+		return createdKey{}, keyProblem(err)
 	}
 	return createdKey{key: keyOf(rec), Text: text}, nil
 }
 
-func keyEvent(t audit.Type, r apikey.Record) audit.Event {
+// recordFailure records that what e told of, before it was done, was not done:
+// somebody else came first, or the database did not answer.
+func recordFailure(c *module.Call, e audit.Event) {
+	e.Outcome = audit.Failure
+	c.Record(e)
+}
+
+// KeyEvent returns the event of something that is done to a key.
+func KeyEvent(t audit.Type, r apikey.Record) audit.Event {
 	return audit.Event{Type: t, Detail: []slog.Attr{
 		slog.String("key_id", r.ID), slog.String("owner", r.Owner), slog.Any("scopes", r.Scopes),
 	}}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -48,6 +49,9 @@ func (a *API) login(c *module.Call, in *credentials) (loggedIn, error) {
 	if err != nil {
 		return loggedIn{}, err
 	}
+	if err := a.confirm(c, u, rec); err != nil {
+		return loggedIn{}, err
+	}
 	success := audit.AuthnLoginSuccess
 	if failedBefore {
 		success = audit.AuthnLoginSuccessAfterFail
@@ -56,8 +60,27 @@ func (a *API) login(c *module.Call, in *credentials) (loggedIn, error) {
 	c.Record(audit.Event{Type: audit.SessionCreated, Principal: u.ID, Detail: []slog.Attr{slog.String("session_id", rec.ID)}})
 
 	c.SetCookie(session.Cookie(token))
+	a.rememberDevice(c, u.Username)
 	csrfToken, _ := a.CSRF.Issue(csrf.Session(rec.ID), c.Now())
 	return loggedIn{User: userOf(u), CSRFToken: csrfToken, ExpiresAt: a.Sessions.ExpiresAt(rec)}, nil
+}
+
+// confirm refuses a login whose account was changed since its password was
+// verified. Whoever changes a password ends the sessions that there are; one that
+// was begun just after that, with the password before, is found here. Its token
+// has not left yet, so even one that cannot be revoked opens nothing.
+func (a *API) confirm(c *module.Call, verified accounts.User, rec session.Record) error {
+	u, err := a.Accounts.ByID(c, verified.ID)
+	if err == nil && u.PasswordChangedAt.Equal(verified.PasswordChangedAt) && !u.Disabled {
+		return nil
+	}
+	if err == nil {
+		err = loginFailed(c, u.ID, "changed_in_between")
+	}
+	if gone := a.Sessions.Revoke(context.WithoutCancel(c), rec.ID, rec.UserID); !errors.Is(gone, session.ErrNotFound) {
+		err = errors.Join(err, gone)
+	}
+	return err
 }
 
 // authenticate finds the account that the credentials prove. Unknown accounts,
@@ -112,7 +135,7 @@ func loginFailed(c *module.Call, account, reason string) error {
 // same is taken for accounts that do not exist. failedBefore reports whether the
 // quota was in use already.
 func (a *API) takeLoginQuota(c *module.Call, account string) (failedBefore bool, err error) {
-	d := a.Limits.TakeAccount(c, account)
+	d := a.Limits.TakeAccount(c, a.quotaKey(c, account))
 	if !d.Allowed {
 		return false, d.Problem
 	}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"errors"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -91,7 +92,7 @@ func (a *API) register(c *module.Call, in *registration) (user, error) {
 		return user{}, err
 	}
 	u, err := a.Accounts.Create(c, accounts.User{
-		Username: in.Username, Email: in.Email, PasswordHash: hash, Role: "user",
+		Username: in.Username, Email: in.Email, PasswordHash: hash, Role: RoleUser,
 		FullName: in.FullName.Value, Bio: in.Bio.Value, Website: in.Website.Value,
 	})
 	if errors.Is(err, accounts.ErrExists) {
@@ -157,18 +158,14 @@ func (a *API) changePassword(c *module.Call, in *passwordChange) (module.None, e
 	if err := c.Commit(audit.Event{Type: audit.AuthnPasswordChange}); err != nil {
 		return module.None{}, err
 	}
-	err = a.Accounts.SetPassword(c, u.ID, u.PasswordHash, hash)
+	// Whoever knew the old password may have a session: all but this one end with it.
+	err = a.Accounts.SetPassword(c, u.ID, u.PasswordHash, hash, p.SessionID)
 	if err != nil {
 		c.Record(audit.Event{Type: audit.AuthnPasswordChangeFail, Outcome: audit.Failure})
 	}
 	if errors.Is(err, accounts.ErrConflict) {
 		return module.None{}, problem.New(problem.Conflict, "The password was changed in between.")
 	}
-	if err != nil {
-		return module.None{}, err
-	}
-	// Whoever knew the old password may have a session.
-	_, err = a.Sessions.RevokeAll(c, u.ID, p.SessionID)
 	return module.None{}, err
 }
 
@@ -217,4 +214,8 @@ func CheckAccount(choose *password.Policy, username, email, secret string) error
 	return errors.Join(errs...)
 }
 
-var usernamePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_.-]{2,49}$`)
+// usernamePattern is the pattern of a registration.
+var usernamePattern = func() *regexp.Regexp {
+	f, _ := reflect.TypeFor[registration]().FieldByName("Username")
+	return regexp.MustCompile("^(?:" + f.Tag.Get("pattern") + ")$")
+}()

@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"regexp"
 
 	"github.com/pressly/goose/v3"
 
+	"github.com/merlonhq/merlon/server/module"
 	"github.com/merlonhq/merlon/store/sqlstore"
 )
 
@@ -30,14 +30,11 @@ func (db *DB) Migrate(ctx context.Context) error {
 	return db.migrate(ctx, "merlon_schema_store", sqlstore.Migrations())
 }
 
-// moduleName is what may follow a table name's prefix without quotes.
-var moduleName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`)
-
-// MigrateModule brings the tables of a module up to date, as [DB.Migrate] does for the service's own. name is the
-// module's: a lower-case letter, then up to 31 of [a-z0-9_]. fsys has the module's migrations at its root, named as
+// MigrateModule brings the tables of a module up to date, as [DB.Migrate] does for the service's own. name is one
+// that [module.IsName] accepts. fsys has the module's migrations at its root, named as
 // 00001_words.sql, each beginning with a line `-- +goose Up`. Modules count their versions apart.
 func (db *DB) MigrateModule(ctx context.Context, name string, fsys fs.FS) error {
-	if !moduleName.MatchString(name) {
+	if !module.IsName(name) { // it goes into the name of a table, without quotes
 		return fmt.Errorf("module name %q: must be a lower-case letter and up to 31 of a-z, 0-9 and _", name)
 	}
 	if err := db.migrate(ctx, "merlon_module_"+name, fsys); err != nil {

@@ -37,28 +37,13 @@ type DB struct {
 	writer, reader *sql.DB
 }
 
-// Open opens the database of cfg and makes sure that it is ours and can be written. It changes nothing in a file that
-// is not. Call [DB.Migrate] next.
-//
-// The error wraps [ErrNotDatabase], [ErrForeign], [ErrReadOnly] or [ErrCorrupt] where one of them fits.
-func Open(ctx context.Context, cfg Config) (*DB, error) {
+// New returns the database of cfg and touches no file. Nothing works before [DB.Open]: statements fail, and make no
+// file.
+func New(cfg Config) (*DB, error) {
 	path, err := cfg.complete()
 	if err != nil {
 		return nil, err
 	}
-	if err := makeDir(filepath.Dir(path)); err != nil {
-		return nil, err
-	}
-	// One process at a time sets up: the switch to WAL does not wait for others as ordinary statements do.
-	unlock, err := lockSetup(ctx, path)
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
-	if err := makeFile(path); err != nil {
-		return nil, err
-	}
-
 	db := &DB{path: path}
 	if db.writer, err = sql.Open("sqlite", cfg.dsn(path, "_txlock=immediate")); err != nil {
 		return nil, err
@@ -70,10 +55,42 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	}
 	db.reader.SetMaxOpenConns(cfg.Readers)
 	db.reader.SetMaxIdleConns(cfg.Readers)
-	if err := db.setUp(ctx); err != nil {
-		return nil, errors.Join(explain(path, err), db.Close())
+	return db, nil
+}
+
+// Open is [New] and [DB.Open].
+func Open(ctx context.Context, cfg Config) (*DB, error) {
+	db, err := New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := db.Open(ctx); err != nil {
+		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
+}
+
+// Open opens the file, which it makes if there is none, and makes sure that it is ours and can be written. It changes
+// nothing in a file that is not. Call [DB.Migrate] next.
+//
+// The error wraps [ErrNotDatabase], [ErrForeign], [ErrReadOnly] or [ErrCorrupt] where one of them fits.
+func (db *DB) Open(ctx context.Context) error {
+	if err := makeDir(filepath.Dir(db.path)); err != nil {
+		return err
+	}
+	// One process at a time sets up: the switch to WAL does not wait for others as ordinary statements do.
+	unlock, err := lockSetup(ctx, db.path)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := makeFile(db.path); err != nil {
+		return err
+	}
+	if err := db.setUp(ctx); err != nil {
+		return explain(db.path, err)
+	}
+	return nil
 }
 
 // complete fills in defaults and returns the absolute path.

@@ -1,0 +1,193 @@
+package server
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/merlonhq/merlon"
+	"github.com/merlonhq/merlon/apikey"
+	"github.com/merlonhq/merlon/audit"
+	"github.com/merlonhq/merlon/authn"
+	"github.com/merlonhq/merlon/server/internal/accounts"
+	"github.com/merlonhq/merlon/server/internal/api"
+	"github.com/merlonhq/merlon/server/internal/config"
+	"github.com/merlonhq/merlon/server/internal/eventdb"
+	"github.com/merlonhq/merlon/server/internal/openapi"
+	"github.com/merlonhq/merlon/server/internal/sqlite"
+	"github.com/merlonhq/merlon/server/module"
+	"github.com/merlonhq/merlon/session"
+	"github.com/merlonhq/merlon/store/sqlstore"
+)
+
+// recorder is the recorder of a policy that is compiled before the event log is
+// opened. The log is set before the first request.
+type recorder struct{ audit.Recorder }
+
+// prepare makes everything of the settings and the modules that needs no file but
+// the certificate, and returns all that is wrong with them. It makes no file.
+func (s *Server) prepare(modules []module.Module) error {
+	if s.settings.Environment == "" {
+		return errors.New("the settings are empty: make them with LoadSettings")
+	}
+	var errs []error
+	check := func(err error) { errs = append(errs, err) }
+	check(checkModules(modules))
+	var err error
+	s.tls, err = certificate(s.settings.TLS)
+	check(err)
+	hash, err := hasher(s.settings.Password)
+	check(err)
+	choose, err := passwordPolicy(s.settings.Password)
+	check(err)
+	db, err := s.prepareStores(modules)
+	if check(err); err != nil {
+		return errors.Join(errs...) // the rest is made of these
+	}
+	secrets := [][]byte{[]byte(s.settings.SecretKey.Reveal())}
+	for _, former := range s.settings.SecretKeyPrevious {
+		secrets = append(secrets, []byte(former.Reveal()))
+	}
+	devices, err := api.NewDevices(secrets...)
+	check(err)
+	s.api = &api.API{
+		Accounts: s.accounts, Sessions: s.sessions, Keys: s.keys, Hasher: hash, Policy: choose, Events: s.store, Devices: devices,
+		Grants: grants(modules), CheckDatabase: s.database.Check, SecurityContact: s.settings.SecurityContact,
+	}
+	check(s.compile(db, modules))
+	return errors.Join(errs...)
+}
+
+// checkModules returns what is wrong with the modules by themselves and beside
+// each other.
+func checkModules(modules []module.Module) error {
+	var errs []error
+	names, scopes := map[string]bool{}, map[string]string{}
+	for _, scope := range api.Scopes() {
+		scopes[scope.Name] = "the service"
+	}
+	for _, m := range modules {
+		errs = append(errs, m.Check())
+		if names[m.Name] {
+			errs = append(errs, fmt.Errorf("module %q: there are two of this name", m.Name))
+			continue
+		}
+		names[m.Name] = true
+		for _, scope := range m.Scopes {
+			if owner, taken := scopes[scope.Name]; taken && owner != m.Name {
+				errs = append(errs, fmt.Errorf("module %q: scope %q is declared by %s too", m.Name, scope.Name, owner))
+			}
+			scopes[scope.Name] = m.Name
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// certificate returns how TLS is served, nil for clear text.
+func certificate(set config.TLS) (*tls.Config, error) {
+	if set.Cert == "" {
+		return nil, nil
+	}
+	pair, err := tls.LoadX509KeyPair(set.Cert, set.Key)
+	if err != nil {
+		return nil, fmt.Errorf("tls: certificate %s with key %s: %w", set.Cert, set.Key, err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+}
+
+// prepareStores makes the stores on a database that is not open yet.
+func (s *Server) prepareStores(modules []module.Module) (*sqlstore.DB, error) {
+	var err error
+	if s.database, err = sqlite.New(sqlite.Config{Path: s.settings.DatabaseFile()}); err != nil {
+		return nil, err
+	}
+	db, err := sqlstore.New(sqlstore.Config{Writer: s.database.Writer(), Reader: s.database.Reader(), Dialect: sqlstore.SQLite})
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	s.store, err = eventdb.New(db)
+	errs = append(errs, err)
+	s.accounts, err = accounts.New(accounts.Config{DB: db})
+	errs = append(errs, err)
+	s.sessions, err = session.New(session.Config{
+		Store: db.Sessions(), IdleTimeout: s.settings.Sessions.IdleTimeout, AbsoluteTimeout: s.settings.Sessions.AbsoluteTimeout,
+		OnFlushError: func(err error) { s.log.Error("sessions: last seen not written", "error", err) },
+	})
+	errs = append(errs, err)
+	env := apikey.Live
+	if s.settings.Environment == config.Development {
+		env = apikey.Dev
+	}
+	var scopes []string
+	for _, scope := range allScopes(modules) {
+		scopes = append(scopes, scope.Name)
+	}
+	s.keys, err = apikey.New(apikey.Config{
+		Store: db.Keys(), Env: env, Scopes: scopes,
+		OnFlushError: func(err error) { s.log.Error("API keys: last use not written", "error", err) },
+	})
+	errs = append(errs, err)
+	return db, errors.Join(errs...)
+}
+
+// compile makes routes, document and policy of one declaration.
+func (s *Server) compile(db *sqlstore.DB, modules []module.Module) error {
+	routes := s.api.Routes()
+	for _, m := range modules {
+		if m.Routes != nil {
+			routes = append(routes, m.Routes(module.Host{DB: db})...)
+		}
+	}
+	var errs []error
+	var err error
+	s.api.Document, err = openapi.Document(openapi.Info{
+		Title: "Merlon", Version: s.version, Description: "Accounts, sessions, API keys and security events, and the modules of this server.",
+	}, routes)
+	errs = append(errs, err)
+
+	cfg := policy(s.settings, routes, s.log)
+	cfg.Recorder = &s.recorder
+	cfg.Authn = authn.Config{Sessions: authn.Sessions(s.sessions, s.api), Keys: authn.Keys(s.keys, s.api)}
+	guard, err := merlon.New(cfg)
+	errs = append(errs, err)
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	s.api.Limits, s.api.CSRF = guard.Limiter(), guard.CSRF()
+	mux := http.NewServeMux()
+	for _, r := range routes {
+		mux.Handle(r.Policy.Pattern, r.Endpoint)
+	}
+	s.handler = guard.Handler(mux)
+	return nil
+}
+
+// allScopes returns the scopes of the service and its modules.
+func allScopes(modules []module.Module) []module.Scope {
+	scopes := api.Scopes()
+	for _, m := range modules {
+		scopes = append(scopes, m.Scopes...)
+	}
+	return scopes
+}
+
+// grants returns the scopes that roles hold: admin all of them, others those
+// that name the role.
+func grants(modules []module.Module) func(role string) []string {
+	byRole := map[string][]string{}
+	var all []string
+	for _, scope := range allScopes(modules) {
+		all = append(all, scope.Name)
+		for _, role := range scope.Roles {
+			byRole[role] = append(byRole[role], scope.Name)
+		}
+	}
+	byRole[api.RoleAdmin] = all
+	for _, scopes := range byRole {
+		slices.Sort(scopes)
+	}
+	return func(role string) []string { return byRole[role] }
+}
