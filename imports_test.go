@@ -41,8 +41,8 @@ var mayImport = map[string][]string{
 	"validate":  {"audit", "exchange", "problem", "sanitize", "github.com/corazawaf/libinjection-go", "golang.org/x/net/idna"},
 
 	// Building blocks, usable alone.
-	"sanitize":            {"github.com/microcosm-cc/bluemonday", "golang.org/x/net/html", "golang.org/x/net/html/atom"},
-	"password":            {"golang.org/x/crypto/argon2", "golang.org/x/crypto/bcrypt", "golang.org/x/text/unicode/norm", "golang.org/x/text/cases"},
+	"sanitize":            {"github.com/microcosm-cc/bluemonday", "golang.org/x/net/html"},
+	"password":            {"golang.org/x/crypto/argon2", "golang.org/x/crypto/bcrypt", "golang.org/x/text/unicode/norm"},
 	"apikey":              {"internal/uuid7"},
 	"apikey/apikeytest":   {"apikey"},
 	"session":             {"identity", "internal/uuid7"},
@@ -64,21 +64,53 @@ var heavy = []string{"server", "cmd", "examples", "bench", "tools", "e2e", "bin"
 // testsMayImport adds to mayImport for test files.
 var testsMayImport = []string{"github.com/google/go-cmp/cmp", "pgregory.net/rapid", "modernc.org/sqlite", "golang.org/x/net/html"}
 
+// generator is a program that is run by hand and is in no package.
+const generator = "password/commongen.go"
+
 func TestImportsFollowThePolicy(t *testing.T) {
-	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
+	used := map[string]map[string]bool{}
+	walkGo(t, ".", func(path string) {
+		if path != generator {
+			checkImports(t, path, used)
 		}
-		if d.IsDir() {
-			if slices.Contains(heavy, path) || strings.HasPrefix(d.Name(), ".") && path != "." || d.Name() == "testdata" {
-				return filepath.SkipDir
+	})
+	for pkg, allowed := range mayImport {
+		for _, imp := range allowed {
+			if !used[pkg][imp] {
+				t.Errorf("mayImport lets %s import %s, which it does not: remove it", pkg, imp)
 			}
-			return nil
 		}
-		if filepath.Ext(path) != ".go" {
-			return nil
+	}
+}
+
+// A module of a Go team needs no more of the service than package module.
+func TestTheExampleModuleNeedsTheLibraryAndPackageModuleOnly(t *testing.T) {
+	walkGo(t, "examples/blog", func(path string) {
+		if strings.HasSuffix(path, "_test.go") {
+			return
 		}
-		checkImports(t, path)
+		for _, imp := range importsOf(t, path) {
+			rel, ours := strings.CutPrefix(imp, modulePath+"/")
+			if ours && (strings.HasPrefix(rel, "internal/") || strings.HasPrefix(rel, "server") && rel != "server/module") {
+				t.Errorf("%s imports %s", path, rel)
+			}
+		}
+	})
+}
+
+// walkGo calls f with the Go files below dir, but for those of the heavy tree when
+// dir is the root.
+func walkGo(t *testing.T, dir string, f func(path string)) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && dir == "." && (slices.Contains(heavy, path) || strings.HasPrefix(d.Name(), ".") && path != "."), d.IsDir() && d.Name() == "testdata":
+			return filepath.SkipDir
+		case !d.IsDir() && filepath.Ext(path) == ".go":
+			f(filepath.ToSlash(path))
+		}
 		return nil
 	})
 	if err != nil {
@@ -86,30 +118,40 @@ func TestImportsFollowThePolicy(t *testing.T) {
 	}
 }
 
-func checkImports(t *testing.T, path string) {
-	f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly|parser.ParseComments)
+func importsOf(t *testing.T, path string) []string {
+	t.Helper()
+	f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, group := range f.Comments {
-		if strings.Contains(group.Text(), "go:build ignore") || strings.Contains(group.List[0].Text, "//go:build ignore") {
-			return // a generator, in no package
+	var imports []string
+	for _, spec := range f.Imports {
+		imp, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			t.Fatal(err)
 		}
+		imports = append(imports, imp)
 	}
+	return imports
+}
+
+func checkImports(t *testing.T, path string, used map[string]map[string]bool) {
 	pkg := filepath.ToSlash(filepath.Dir(path))
 	allowed, listed := mayImport[pkg]
 	if !listed {
 		t.Errorf("%s: package %s has no entry in mayImport", path, pkg)
 		return
 	}
+	if used[pkg] == nil {
+		used[pkg] = map[string]bool{}
+	}
 	test := strings.HasSuffix(path, "_test.go")
-	for _, spec := range f.Imports {
-		imp, err := strconv.Unquote(spec.Path.Value)
-		if err != nil {
-			t.Fatal(err)
-		}
+	for _, imp := range importsOf(t, path) {
 		rel, ours := strings.CutPrefix(imp, modulePath+"/")
 		host, _, _ := strings.Cut(imp, "/")
+		if !test {
+			used[pkg][rel], used[pkg][imp] = true, true
+		}
 		switch {
 		case imp == modulePath:
 			if !test || pkg != "." {
