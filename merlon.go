@@ -134,11 +134,8 @@ func New(cfg Config) (*Guard, error) {
 // with those that pass.
 func (g *Guard) Handler(h http.Handler) http.Handler { return g.chain.Handler(h) }
 
-// CSRFTokenHandler returns the handler that hands out CSRF tokens. Its route must
-// be public.
-func (g *Guard) CSRFTokenHandler() http.Handler { return g.csrf.TokenHandler() }
-
-// CSRF returns the token part of the policy, for handlers that begin sessions.
+// CSRF returns the token part of the policy: its TokenHandler hands out tokens, on a
+// public route, and handlers that begin sessions issue them.
 func (g *Guard) CSRF() *csrf.Protection { return g.csrf }
 
 // Limiter returns the limits, for handlers that know what to count only after

@@ -1,4 +1,6 @@
-// Package identity says who a caller is, and nothing about how we know.
+// Package identity holds the words for callers: who one is, and which kind of
+// credential a request presents. Whether a credential is good is not found out
+// here; see package authn.
 package identity
 
 import (
