@@ -101,7 +101,7 @@ func (f *fixture) verify(t testing.TB, text string, want error) apikey.Record {
 	if !errors.Is(err, want) || want == nil && err != nil {
 		t.Errorf("Verify: %v, want %v", err, want)
 	}
-	return r
+	return *r
 }
 
 func ptr[T any](v T) *T { return &v }

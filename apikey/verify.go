@@ -19,12 +19,12 @@ import (
 // A key that is malformed or of the other environment costs no store call. A positive verdict is used again for at
 // most CacheTTL; the store is not asked then. LastUsedAt is nil at the first use of a key, as far as this process
 // knows, and at no other. The last use is written later, by Flush; its precision is CacheTTL.
-func (m *Manager) Verify(ctx context.Context, presented string, addr netip.Addr, now time.Time) (Record, error) {
+func (m *Manager) Verify(ctx context.Context, presented string, addr netip.Addr, now time.Time) (*Record, error) {
 	// The hot path leaves the alphabet and the checksum unread: with the id, the secret and the text of the checksum
 	// equal to those of a key that was read in full, they are right.
 	p, sum, ok := split(presented)
 	if !ok {
-		return Record{}, ErrMalformed
+		return &Record{}, ErrMalformed
 	}
 	if p.Env != m.env {
 		return m.foreign(presented)
@@ -33,47 +33,47 @@ func (m *Manager) Verify(ctx context.Context, presented string, addr netip.Addr,
 	v, epoch := m.cache.get(p.Lookup, now)
 	if v != nil && subtle.ConstantTimeCompare(hash[:], v.rec.Hash[:]) == 1 && sum == string(v.sum[:]) {
 		if err := v.rec.Usable(now); err != nil {
-			return v.rec, err
+			return &v.rec, err
 		}
 		if !v.rec.Allows(addr) {
-			return v.rec, ErrAddressNotAllowed
+			return &v.rec, ErrAddressNotAllowed
 		}
-		return v.rec, nil
+		return &v.rec, nil
 	}
 	if _, err := Parse(presented); err != nil {
-		return Record{}, err
+		return &Record{}, err
 	}
 	if v != nil {
-		return Record{}, ErrNotFound // the secret of an id never changes: the store would say the same
+		return &Record{}, ErrNotFound // the secret of an id never changes: the store would say the same
 	}
 	return m.ask(ctx, p, sum, hash, addr, now, epoch)
 }
 
 // foreign refuses a key of the other environment, which cannot exist here.
-func (m *Manager) foreign(presented string) (Record, error) {
+func (m *Manager) foreign(presented string) (*Record, error) {
 	if _, err := Parse(presented); err != nil {
-		return Record{}, err
+		return &Record{}, err
 	}
-	return Record{}, ErrNotFound
+	return &Record{}, ErrNotFound
 }
 
 // ask takes the record from the store.
-func (m *Manager) ask(ctx context.Context, p Parsed, sum string, hash [sha256.Size]byte, addr netip.Addr, now time.Time, epoch uint64) (Record, error) {
+func (m *Manager) ask(ctx context.Context, p Parsed, sum string, hash [sha256.Size]byte, addr netip.Addr, now time.Time, epoch uint64) (*Record, error) {
 	r, err := m.store.Lookup(ctx, p.Lookup)
 	found := err == nil
 	if err != nil && !errors.Is(err, ErrNotFound) {
-		return Record{}, fmt.Errorf("apikey: verify: %w", err)
+		return &Record{}, fmt.Errorf("apikey: verify: %w", err)
 	}
 	// Compared in any case, so that an unknown id and a wrong secret cost the same.
 	right := subtle.ConstantTimeCompare(hash[:], r.Hash[:]) == 1
 	if !found || !right || r.Lookup != p.Lookup || r.Env != p.Env {
-		return Record{}, ErrNotFound
+		return &Record{}, ErrNotFound
 	}
 	if err := r.Usable(now); err != nil {
-		return r, err
+		return &r, err
 	}
 	if !r.Allows(addr) {
-		return r, ErrAddressNotAllowed
+		return &r, ErrAddressNotAllowed
 	}
 	at := now.UTC().Truncate(time.Microsecond)
 	first := m.uses.note(r.ID, at) && r.LastUsedAt == nil
@@ -82,7 +82,7 @@ func (m *Manager) ask(ctx context.Context, p Parsed, sum string, hash [sha256.Si
 	copy(v.sum[:], sum)
 	m.cache.put(v, epoch)
 	if first {
-		return r, nil
+		return &r, nil
 	}
-	return v.rec, nil
+	return &v.rec, nil
 }

@@ -82,12 +82,13 @@ func (a *Authenticator) Decide(x *exchange.Exchange) exchange.Outcome {
 }
 
 func (a *Authenticator) verify(x *exchange.Exchange, v Verifier, secret string) exchange.Outcome {
-	var err error = &Rejection{Reason: "kind_not_accepted", Type: audit.AuthzFail}
 	var p identity.Principal
-	if v != nil {
-		if err = x.Err(); err == nil {
-			p, err = v.Verify(x, secret, x.Client, x.Now)
-		}
+	err := x.Err()
+	switch {
+	case v == nil:
+		err = &Rejection{Reason: "kind_not_accepted", Type: audit.AuthzFail}
+	case err == nil:
+		p, err = v.Verify(x, secret, x.Client, x.Now)
 	}
 	if err == nil {
 		x.Principal = p

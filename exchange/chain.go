@@ -29,6 +29,7 @@ type Chain struct {
 	routes    *route.Table
 	recorder  audit.Recorder
 	errorLog  *slog.Logger
+	ids       ids
 }
 
 // New returns a chain of stages.
@@ -60,13 +61,13 @@ func (c *Chain) Decide(x *Exchange) (Outcome, Stage) {
 		if o.Continues() {
 			continue
 		}
-		if o.Problem != nil {
+		if o.Refusal != nil {
 			for _, earlier := range c.objectors[:i] {
 				if earlier == nil {
 					continue
 				}
 				// A refusal can be replaced, never lifted.
-				if other := earlier.Object(x, s, o); other.Problem != nil && other.Problem != o.Problem {
+				if other := earlier.Object(x, s, o); other.Refusal != nil && other.Problem != o.Problem {
 					o, s = other, earlier
 				}
 			}

@@ -1,12 +1,11 @@
 package exchange
 
 import (
-	"crypto/rand"
-	"encoding/base32"
 	"log/slog"
 	"net/http"
 	"net/netip"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/merlonhq/merlon/audit"
@@ -41,7 +40,7 @@ func (e *enforcer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (e *enforcer) enforce(x *Exchange, w http.ResponseWriter, r *http.Request) {
 	o, by := e.chain.Decide(x)
 	switch {
-	case o.Problem != nil:
+	case o.Refusal != nil:
 		x.Ended = true
 		e.chain.refuse(x, o, by)
 		o.Problem.Write(w, r, x.ID)
@@ -71,9 +70,6 @@ func (c *Chain) refuse(x *Exchange, o Outcome, by Stage) {
 	x.Note(o.Detail...)
 }
 
-// requestIDs are base32 without padding: safe in headers, logs and URLs.
-var requestIDs = base32.StdEncoding.WithPadding(base32.NoPadding)
-
 // open makes the exchange of a request.
 func (c *Chain) open(w http.ResponseWriter, r *http.Request) *Exchange {
 	x := &Exchange{
@@ -84,15 +80,9 @@ func (c *Chain) open(w http.ResponseWriter, r *http.Request) *Exchange {
 		chain:   c,
 		header:  w.Header(),
 	}
-	var random [16]byte
-	_, _ = rand.Read(random[:]) // never fails, see crypto/rand
-	var id [26]byte
-	requestIDs.Encode(id[:], random[:])
-	x.ID = string(id[:])
-	if ap, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
-		x.Peer = ap.Addr().Unmap().WithZone("")
-		x.Client = x.Peer
-	}
+	x.ID = c.ids.next()
+	x.Peer = peer(r.RemoteAddr)
+	x.Client = x.Peer
 	if c.routes != nil {
 		x.Match = c.routes.Match(r.Method, r.URL.Path)
 	}
@@ -138,4 +128,25 @@ func (c *Chain) crashed(x *Exchange, v any) {
 		x.writer.crashed = true
 		problem.Internal(nil).Write(&x.writer, x.Request, x.ID)
 	}
+}
+
+// peer returns the address of a RemoteAddr, or the zero Addr. net/http writes it;
+// the port is not of interest.
+func peer(remote string) netip.Addr {
+	i := strings.LastIndexByte(remote, ':')
+	if i < 0 {
+		return netip.Addr{}
+	}
+	host, six := remote[:i], false
+	if len(host) > 2 && host[0] == '[' && host[len(host)-1] == ']' {
+		host, six = host[1:len(host)-1], true
+	}
+	a, err := netip.ParseAddr(host)
+	if err != nil || a.Is6() != six {
+		return netip.Addr{}
+	}
+	if a.Is4() {
+		return a
+	}
+	return a.Unmap().WithZone("")
 }

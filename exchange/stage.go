@@ -27,15 +27,22 @@ type Objector interface {
 }
 
 // An Outcome is what a stage decides: to continue, to answer, or to refuse. The
-// zero Outcome continues.
+// zero Outcome continues. It is two words, which every stage returns in registers;
+// what a refusal says is there only when Refusal is not nil.
 type Outcome struct {
-	// Problem refuses, when it is not nil.
-	Problem *problem.Problem
+	// Refusal refuses, when it is not nil.
+	*Refusal
 	// Status answers with this status, the headers of the exchange and no body,
-	// when it is not 0 and Problem is nil.
+	// when it is not 0 and Refusal is nil.
 	Status int
-	// Type is the type of the event that a refusal is recorded as. An empty type
-	// is a refusal not worth an event, such as a path that does not exist.
+}
+
+// A Refusal is a problem, and the event that it is recorded as.
+type Refusal struct {
+	// Problem is the answer.
+	Problem *problem.Problem
+	// Type is the type of the event. An empty type is a refusal not worth an
+	// event, such as a path that does not exist.
 	Type audit.Type
 	// Severity is that of the event; empty means the one of its type.
 	Severity audit.Severity
@@ -51,14 +58,17 @@ func Answer(status int) Outcome { return Outcome{Status: status} }
 
 // Refuse ends the exchange with a problem, recorded as an event of type t.
 func Refuse(p *problem.Problem, t audit.Type, detail ...slog.Attr) Outcome {
-	return Outcome{Problem: p, Type: t, Detail: detail}
+	return Outcome{Refusal: &Refusal{Problem: p, Type: t, Detail: detail}}
 }
 
-// WithSeverity returns o with another severity than that of its type.
+// WithSeverity returns o, which must refuse, with another severity than that of its
+// type.
 func (o Outcome) WithSeverity(s audit.Severity) Outcome {
-	o.Severity = s
+	r := *o.Refusal
+	r.Severity = s
+	o.Refusal = &r
 	return o
 }
 
 // Continues reports whether o lets the exchange go on.
-func (o Outcome) Continues() bool { return o.Problem == nil && o.Status == 0 }
+func (o Outcome) Continues() bool { return o.Refusal == nil && o.Status == 0 }

@@ -39,6 +39,7 @@ type Config struct {
 // A Stage refuses ambiguous requests. It does not change after [New].
 type Stage struct {
 	hosts          map[authority]bool
+	written        map[string]bool // hosts as they are configured
 	anyHost        bool
 	loopbackHosts  bool
 	methods        []string
@@ -58,6 +59,7 @@ const (
 func New(cfg Config) (*Stage, error) {
 	s := &Stage{
 		hosts:         make(map[authority]bool, len(cfg.Hosts)),
+		written:       make(map[string]bool, len(cfg.Hosts)),
 		anyHost:       cfg.InsecureAnyHost != "",
 		loopbackHosts: cfg.InsecureLoopbackHosts != "",
 		methods:       slices.Clone(cfg.Methods),

@@ -70,7 +70,11 @@ func decide(s exchange.Stage, r *http.Request) verdict {
 }
 
 func flatten(o exchange.Outcome) verdict {
-	v := verdict{Status: o.Status, Event: o.Type}
+	v := verdict{Status: o.Status}
+	if o.Refusal == nil {
+		return v
+	}
+	v.Event = o.Type
 	if o.Problem != nil {
 		v.Status, v.Code = o.Problem.Status(), o.Problem.Code
 	}
@@ -115,7 +119,7 @@ func TestMethods(t *testing.T) {
 		if diff := cmp.Diff(tt.want, flatten(o)); diff != "" {
 			t.Errorf("%q among %v: -want +got:\n%s", tt.method, tt.methods, diff)
 		}
-		if o.Problem != nil && o.Problem.Allow != tt.allow {
+		if o.Refusal != nil && o.Problem.Allow != tt.allow {
 			t.Errorf("%q: Allow: %s, want %s", tt.method, o.Problem.Allow, tt.allow)
 		}
 	}
@@ -123,8 +127,8 @@ func TestMethods(t *testing.T) {
 	r := get(t, "/")
 	r.Method = "JEFF"
 	o := mustNew(t, onlyAPI).Decide(&exchange.Exchange{Request: r, Host: r.Host, Match: route.Match{Allow: "GET, HEAD"}})
-	if o.Problem == nil || o.Problem.Allow != "GET, HEAD" {
-		t.Errorf("Allow of a known path: %+v", o.Problem)
+	if o.Refusal == nil || o.Problem.Allow != "GET, HEAD" {
+		t.Errorf("Allow of a known path: %+v", o)
 	}
 }
 

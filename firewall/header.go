@@ -68,24 +68,73 @@ func repeated(canonicalName string) *fault {
 
 // isToken reports whether s is a token (RFC 9110 section 5.6.2).
 func isToken(s string) bool {
+	if len(s) >= 8 {
+		name := isPlain(word(s[len(s)-8:]))
+		for rest := s; len(rest) > 8 && name; rest = rest[8:] {
+			name = isPlain(word(rest))
+		}
+		if name {
+			return true
+		}
+	}
 	for i := range len(s) {
-		switch c := s[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		case strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0:
-		default:
+		if !tokenByte[s[i]] {
 			return false
 		}
 	}
 	return s != ""
 }
 
+// isPlain reports whether eight bytes are letters and hyphens, as the names of
+// nearly all header fields are.
+func isPlain(w uint64) bool {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	lower := w | ones*0x20 | highs
+	letter := (lower - ones*'a') &^ (lower - ones*('z'+1))
+	hyphen := ^(((w ^ ones*'-') | highs) - ones)
+	return (letter|hyphen)&^w&highs == highs
+}
+
+// tokenByte holds the bytes of a token. It is never written.
+var tokenByte = func() (t [256]bool) {
+	for c := range t {
+		alnum := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+		t[c] = alnum || strings.IndexByte("!#$%&'*+-.^_`|~", byte(c)) >= 0
+	}
+	return t
+}()
+
 // isFieldValue reports whether s holds no control character but the tab (RFC
 // 9110 section 5.5).
 func isFieldValue(s string) bool {
+	if len(s) >= 8 {
+		w := suspicious(word(s[len(s)-8:]))
+		for rest := s; len(rest) > 8 && !w; rest = rest[8:] {
+			w = suspicious(word(rest))
+		}
+		if !w {
+			return true
+		}
+	}
 	for i := range len(s) {
 		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
 			return false
 		}
 	}
 	return true
+}
+
+// word is the first eight bytes of s.
+func word(s string) uint64 {
+	_ = s[7]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+}
+
+// suspicious reports whether one of eight bytes is below 0x20, 0x7f or above:
+// eight comparisons at once. What it says of the bytes above is for the caller
+// to look at again.
+func suspicious(w uint64) bool {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	return ((w-ones*0x20)|(w+ones)|w)&highs != 0
 }

@@ -38,12 +38,24 @@ func (s *Stage) checkTarget(r *http.Request) *fault {
 }
 
 func visible(s string) bool {
+	if len(s) >= 8 {
+		w := invisible(word(s[len(s)-8:]))
+		for rest := s; len(rest) > 8 && !w; rest = rest[8:] {
+			w = invisible(word(rest))
+		}
+		return !w
+	}
 	for i := range len(s) {
 		if s[i] <= ' ' || s[i] >= 0x7f {
 			return false
 		}
 	}
 	return true
+}
+
+func invisible(w uint64) bool {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	return ((w-ones*0x21)|(w+ones)|w)&highs != 0
 }
 
 // checkPath refuses paths that are not in normal form: those that differ from

@@ -3,6 +3,8 @@ package ratelimit
 import (
 	"fmt"
 	"log/slog"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -57,7 +59,9 @@ func (c *call) add(r *rule, weight uint32, account string) {
 	first := len(c.reqs)
 	for i := range r.quotas {
 		c.quotas = append(c.quotas, &r.quotas[i])
-		c.reqs = append(c.reqs, Request{Limit: &r.quotas[i].limit, Weight: weight})
+		c.reqs = slices.Grow(c.reqs, 1)[:first+i+1]
+		q := &c.reqs[first+i]
+		q.Key, q.Limit, q.Weight, q.Peek = Key{}, &r.quotas[i].limit, weight, false
 		if i == 0 {
 			c.l.key(&c.reqs[first].Key, r, c.x, account)
 		} else {
@@ -93,6 +97,7 @@ func (c *call) addOwn(own *identity.KeyLimit, weight uint32) {
 	if b.own.limit.Max != own.Limit || b.own.limit.Window != own.Window {
 		b.own = quota{limit: Limit{Max: own.Limit, Window: own.Window}, name: keyName, max: fmt.Sprint(own.Limit)}
 		b.own.policy = string(AppendPolicy(nil, keyName, &b.own.limit))
+		b.own.item = itemHead(keyName)
 	}
 	k := NewKey(keyName)
 	k.Add(KindAPIKey, c.x.Principal.KeyID)
@@ -105,9 +110,7 @@ func (c *call) decide() exchange.Outcome {
 	if len(c.reqs) == 0 {
 		return exchange.Continue()
 	}
-	for range c.reqs {
-		c.res = append(c.res, Result{})
-	}
+	c.res = slices.Grow(c.res, len(c.reqs))[:len(c.reqs)] // the store fills it
 	if err := c.l.store.Take(c.x, c.reqs, c.res); err != nil {
 		if c.l.allow {
 			c.reqs = c.reqs[:0] // nothing to give back
@@ -168,6 +171,7 @@ func (c *call) tell(retry time.Duration) {
 		return
 	}
 	tightest := tightest(c.shown)
+	var left, leftEnd int // where the tightest's remaining units stand in the text
 	for i := range c.shown {
 		s := &c.shown[i]
 		if i > 0 {
@@ -176,32 +180,39 @@ func (c *call) tell(retry time.Duration) {
 		if s.res.Allowed && retry > 0 && s.res.Reset > retry {
 			s.res.Reset = 0 // Retry-After must not be before any t, and this quota is not what to wait for
 		}
-		c.text = AppendRateLimit(c.text, s.quota.name, &s.res)
+		c.text = append(c.text, s.quota.item...)
+		from := len(c.text)
+		c.text = AppendRemaining(c.text, &s.res)
+		if i == tightest {
+			left, leftEnd = from, len(c.text)
+		}
+		if s.res.Reset > 0 {
+			c.text = append(c.text, ";t="...)
+			c.text = strconv.AppendInt(c.text, Seconds(s.res.Reset), 10)
+		}
 	}
 	items := len(c.text)
-	c.text = AppendRemaining(c.text, &tightest.res)
-	remaining := len(c.text)
-	c.text = AppendReset(c.text, c.x.Now, &tightest.res)
+	c.text = AppendReset(c.text, c.x.Now, &c.shown[tightest].res)
 	text := string(c.text)
 
 	c.x.SetHeader("Ratelimit-Policy", c.policy())
 	c.x.SetHeader("Ratelimit", text[:items])
-	c.x.SetHeader("X-Ratelimit-Limit", tightest.quota.max)
-	c.x.SetHeader("X-Ratelimit-Remaining", text[items:remaining])
-	c.x.SetHeader("X-Ratelimit-Reset", text[remaining:])
+	c.x.SetHeader("X-Ratelimit-Limit", c.shown[tightest].quota.max)
+	c.x.SetHeader("X-Ratelimit-Remaining", text[left:leftEnd])
+	c.x.SetHeader("X-Ratelimit-Reset", text[items:])
 }
 
 // tightest is the most restrictive of a list: what refuses for the longest time, or else has least left.
-func tightest(list []shown) shown {
-	t := list[0]
-	for _, s := range list[1:] {
-		switch a, b := &s.res, &t.res; {
+func tightest(list []shown) int {
+	t := 0
+	for i := 1; i < len(list); i++ {
+		switch a, b := &list[i].res, &list[t].res; {
 		case a.RetryAfter != b.RetryAfter:
 			if a.RetryAfter > b.RetryAfter {
-				t = s
+				t = i
 			}
 		case a.Remaining < b.Remaining || a.Remaining == b.Remaining && a.Reset > b.Reset:
-			t = s
+			t = i
 		}
 	}
 	return t
@@ -220,3 +231,6 @@ func (c *call) policy() string {
 	}
 	return string(c.text)
 }
+
+// itemHead is how the RateLimit item of a policy begins.
+func itemHead(name string) string { return string(appendString(nil, name)) + ";r=" }

@@ -91,6 +91,14 @@ func digest(s string) [sha256.Size]byte {
 // address, and every number of bits out of range, makes the same part: one shared count, not a way around it.
 func (k *Key) AddAddress(a netip.Addr, bits4, bits6 int) {
 	a = a.Unmap()
+	if a.Is4() && bits4 == 32 && int(k.n) <= keySize-partHead-5 {
+		raw := a.As4()
+		b := k.b[k.n:][:partHead+5]
+		b[0], b[1], b[2] = byte(KindIPv4), 5, 32
+		b[3], b[4], b[5], b[6] = raw[0], raw[1], raw[2], raw[3]
+		k.n += partHead + 5
+		return
+	}
 	var part [17]byte // number of bits, then the bytes they reach
 	kind, n := KindNoAddress, 0
 	switch {

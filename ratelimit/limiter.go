@@ -109,7 +109,7 @@ func (g guardian) Object(x *exchange.Exchange, _ exchange.Stage, o exchange.Outc
 	c := l.begin(x, nil)
 	defer c.end()
 	c.add(l.address, 1, "")
-	if limited := c.decide(); limited.Problem != nil {
+	if limited := c.decide(); limited.Refusal != nil {
 		return limited
 	}
 	return o
@@ -163,7 +163,7 @@ func (b before) Object(x *exchange.Exchange, _ exchange.Stage, o exchange.Outcom
 	if !x.Counted && x.Match.Route != nil {
 		c.addIdentity(p)
 	}
-	if limited := c.decide(); limited.Problem != nil {
+	if limited := c.decide(); limited.Refusal != nil {
 		return limited
 	}
 	return o

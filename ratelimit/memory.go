@@ -113,6 +113,15 @@ func (m *Memory) Take(_ context.Context, reqs []Request, res []Result) error {
 		p.spot = m.shards[m.shardOf(p.hash)].find(p.hash)
 		var scratch cell
 		if !p.spot.found() {
+			if r.Peek && m.sharedUntil.Load() < coarse(now) {
+				// Nothing is counted, neither for this key nor for newcomers together: the usual peek.
+				res[i] = Result{Allowed: r.weight() <= int64(r.Limit.capacity()), Limit: r.Limit.Max, Remaining: r.Limit.capacity()}
+				if !res[i].Allowed {
+					res[i].RetryAfter = r.Limit.Window
+					allowed = false
+				}
+				continue
+			}
 			p.spot, p.tier = at.locate(r, p.hash, &scratch)
 		}
 		c := &scratch

@@ -156,12 +156,15 @@ func (l *Limiter) TakeAccount(ctx context.Context, account string) Decision {
 	}
 	earlier := len(c.kept.reqs)
 	o := c.decide()
-	d := Decision{Allowed: o.Problem == nil, Problem: o.Problem}
+	d := Decision{Allowed: o.Refusal == nil}
+	if o.Refusal != nil {
+		d.Problem = o.Problem
+	}
 	if len(c.shown) > earlier {
-		t := tightest(c.shown[earlier:])
+		t := &c.shown[earlier:][tightest(c.shown[earlier:])]
 		d.Limit, d.Remaining, d.Reset, d.RetryAfter = t.res.Limit, t.res.Remaining, t.res.Reset, t.res.RetryAfter
 	}
-	if o.Type != "" {
+	if o.Refusal != nil && o.Type != "" {
 		x.Event.Type, x.Event.Outcome = o.Type, audit.Refused
 		x.Note(slog.String("control", stageName))
 		x.Note(o.Detail...)

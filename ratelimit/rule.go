@@ -65,6 +65,7 @@ type quota struct {
 	limit    Limit
 	name     string // of the policy: the rule's, and for its further limits the window too
 	policy   string // item of RateLimit-Policy
+	item     string // how the item of RateLimit begins
 	max      string // value of X-RateLimit-Limit
 	guard    bool   // appears only in its own 429
 	failures bool
@@ -112,6 +113,7 @@ func (r *Rule) compile() (*rule, error) {
 			q.name = fmt.Sprintf("%s-%ds", r.Name, Seconds(l.Window))
 		}
 		q.policy = string(AppendPolicy(nil, q.name, l))
+		q.item = itemHead(q.name)
 		c.quotas = append(c.quotas, q)
 	}
 	if len(r.By) == 0 {

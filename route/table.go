@@ -20,10 +20,19 @@ type Table struct {
 // node is one path segment of the patterns.
 type node struct {
 	literal map[string]*node
-	single  *node             // {name}
-	end     map[string]*Route // by method: the pattern ends here
-	rest    map[string]*Route // by method: {name...} or a trailing slash
+	few     []child // the same, where they are few: quicker than hashing
+	single  *node   // {name}
+	end     methods // the pattern ends here
+	rest    methods // {name...} or a trailing slash
 }
+
+// child is a literal segment.
+type child struct {
+	segment string
+	node    *node
+}
+
+const fewChildren = 8
 
 // A Match is the answer of [Table.Match].
 type Match struct {
@@ -115,15 +124,28 @@ func (n *node) child(seg string) *node {
 	if c == nil {
 		c = &node{}
 		n.literal[seg] = c
+		n.few = append(n.few, child{seg, c})
 	}
 	return c
 }
 
-func put(m *map[string]*Route, method string, r *Route) {
-	if *m == nil {
-		*m = map[string]*Route{}
+// methods are routes by method. They are few: a search beats a hash.
+type methods []methodRoute
+
+type methodRoute struct {
+	method string
+	route  *Route
+}
+
+func put(m *methods, method string, r *Route) { *m = append(*m, methodRoute{method, r}) }
+
+func (m methods) get(method string) *Route {
+	for i := range m {
+		if m[i].method == method {
+			return m[i].route
+		}
 	}
-	(*m)[method] = r
+	return nil
 }
 
 // Match finds the route of a request with the given method and path. The path is
@@ -151,7 +173,7 @@ func (t *Table) Match(method, path string) Match {
 // is the "most specific pattern wins" of ServeMux.
 func (n *node) find(method, path string) *Route {
 	seg, after, more := strings.Cut(path, "/")
-	if c := n.literal[seg]; c != nil {
+	if c := n.literally(seg); c != nil {
 		if r := c.step(method, after, more); r != nil {
 			return r
 		}
@@ -164,6 +186,18 @@ func (n *node) find(method, path string) *Route {
 	return byMethod(n.rest, method)
 }
 
+func (n *node) literally(seg string) *node {
+	if len(n.few) > fewChildren {
+		return n.literal[seg]
+	}
+	for i := range n.few {
+		if n.few[i].segment == seg {
+			return n.few[i].node
+		}
+	}
+	return nil
+}
+
 func (n *node) step(method, after string, more bool) *Route {
 	if more {
 		return n.find(method, after)
@@ -171,12 +205,12 @@ func (n *node) step(method, after string, more bool) *Route {
 	return byMethod(n.end, method)
 }
 
-func byMethod(m map[string]*Route, method string) *Route {
-	if r := m[method]; r != nil {
+func byMethod(m methods, method string) *Route {
+	if r := m.get(method); r != nil {
 		return r
 	}
 	if method == http.MethodHead {
-		return m[http.MethodGet]
+		return m.get(http.MethodGet)
 	}
 	return nil
 }
@@ -195,8 +229,8 @@ func (n *node) collect(path string, into map[string]bool) {
 	addMethods(n.rest, into)
 }
 
-func addMethods(m map[string]*Route, into map[string]bool) {
-	for method := range m {
-		into[method] = true
+func addMethods(m methods, into map[string]bool) {
+	for i := range m {
+		into[m[i].method] = true
 	}
 }
