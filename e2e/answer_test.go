@@ -66,7 +66,7 @@ var statusOf = map[string]int{
 
 var (
 	requestIDs = regexp.MustCompile(`^[A-Za-z0-9_-]{16,64}$`)
-	internals  = regexp.MustCompile(`goroutine \d|\.go:\d|panic|/work/|sqlite|SQLITE|runtime error|stack`)
+	internals  = regexp.MustCompile(`goroutine \d|\.go:\d|panic|sqlite|SQLITE|runtime error|stack`)
 	limitItem  = regexp.MustCompile(`^"([a-z_-]+)";r=(\d+)(?:;t=(\d+))?$`)
 	policyItem = regexp.MustCompile(`^"([a-z_-]+)";q=(\d+);w=(\d+)$`)
 )
