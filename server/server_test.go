@@ -1,7 +1,6 @@
 package server_test
 
 import (
-	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -20,43 +19,8 @@ import (
 	"github.com/merlonhq/merlon/route"
 	"github.com/merlonhq/merlon/server"
 	"github.com/merlonhq/merlon/server/module"
+	"github.com/merlonhq/merlon/server/servertest"
 )
-
-// demo starts a demo on a free port, serving the given modules, and returns its
-// samples and its data directory.
-func demo(t *testing.T, modules ...module.Module) (server.Samples, string) {
-	t.Helper()
-	dir := t.TempDir()
-	set, problems, err := server.DemoSettings(dir, "127.0.0.1:0")
-	if err != nil || server.Fatal(problems) {
-		t.Fatal(err, problems)
-	}
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	srv, err := server.New(t.Context(), server.Config{Settings: set, Modules: modules, Version: "test", Log: log})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := srv.Listen(); err != nil {
-		t.Fatal(err)
-	}
-	samples, err := srv.SeedDemo(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	served := make(chan error, 1)
-	go func() { served <- srv.Serve(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-served; err != nil {
-			t.Error(err)
-		}
-		if err := srv.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return samples, dir
-}
 
 func post(t *testing.T, url, body string) (status int, answer string) {
 	t.Helper()
@@ -164,7 +128,7 @@ func TestSamplesAreMadeInDevelopmentOnly(t *testing.T) {
 }
 
 func TestSamplesAreRecorded(t *testing.T) {
-	_, dir := demo(t)
+	_, dir := servertest.Start(t)
 	text, err := os.ReadFile(filepath.Join(dir, "security.log"))
 	if err != nil {
 		t.Fatal(err)
@@ -206,7 +170,7 @@ func TestAnAccountThatCannotBeRecordedIsNotMade(t *testing.T) {
 
 // People type passwords into the field of the name.
 func TestLoginEvents(t *testing.T) {
-	samples, dir := demo(t)
+	samples, dir := servertest.Start(t)
 	url := samples.URL + "/api/v1/auth/login"
 	if status, body := post(t, url, `{"username":"typed-in-the-wrong-field","password":"x"}`); status != 401 || !strings.Contains(body, `"invalid-credentials"`) {
 		t.Errorf("an unknown account: status %d, %s", status, body)
@@ -290,7 +254,7 @@ func TestStrangersCannotLockTheOwnerOut(t *testing.T) {
 		dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
 		return &http.Client{Transport: &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true}}
 	}
-	samples, _ := demo(t)
+	samples, _ := servertest.Start(t)
 	login := func(c *http.Client, password string, cookies ...*http.Cookie) *http.Response {
 		t.Helper()
 		body := `{"username":"demo-user","password":"` + password + `"}`

@@ -1,53 +1,21 @@
 package blog_test
 
 import (
-	"context"
 	"encoding/json"
 	"io"
-	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/merlonhq/merlon/examples/blog"
 	"github.com/merlonhq/merlon/server"
-	"github.com/merlonhq/merlon/server/module"
+	"github.com/merlonhq/merlon/server/servertest"
 )
 
-// start serves the blog on a free port, the way a team tests its own module.
+// start serves the blog on a free port.
 func start(t *testing.T) server.Samples {
 	t.Helper()
-	set, problems, err := server.DemoSettings(t.TempDir(), "127.0.0.1:0")
-	if err != nil || server.Fatal(problems) {
-		t.Fatal(err, problems)
-	}
-	srv, err := server.New(t.Context(), server.Config{
-		Settings: set,
-		Modules:  []module.Module{blog.Module()},
-		Log:      slog.New(slog.NewTextHandler(io.Discard, nil)),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := srv.Listen(); err != nil {
-		t.Fatal(err)
-	}
-	samples, err := srv.SeedDemo(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	served := make(chan error, 1)
-	go func() { served <- srv.Serve(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-served; err != nil {
-			t.Error(err)
-		}
-		if err := srv.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	samples, _ := servertest.Start(t, blog.Module())
 	return samples
 }
 
