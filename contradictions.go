@@ -53,21 +53,30 @@ func (b *builder) relaxations() []relaxation {
 	var found []relaxation
 	v := reflect.ValueOf(b.cfg)
 	for i := range v.NumField() {
-		stage := v.Field(i)
-		if stage.Kind() != reflect.Struct {
+		if stage := v.Field(i); stage.Kind() == reflect.Struct {
+			found = append(found, relaxed(v.Type().Field(i).Name, stage)...)
+		}
+	}
+	for _, r := range b.cfg.Routes {
+		if r.CORS != nil {
+			found = append(found, relaxed(r.Pattern+": CORS", reflect.ValueOf(*r.CORS))...)
+		}
+	}
+	return found
+}
+
+// relaxed finds what the struct v of this name relaxes.
+func relaxed(name string, v reflect.Value) []relaxation {
+	var found []relaxation
+	for i := range v.NumField() {
+		field, f := v.Type().Field(i).Name, v.Field(i)
+		if !strings.HasPrefix(field, "Insecure") || f.IsZero() {
 			continue
 		}
-		for j := range stage.NumField() {
-			name := stage.Type().Field(j).Name
-			f := stage.Field(j)
-			if !strings.HasPrefix(name, "Insecure") || f.IsZero() {
-				continue
-			}
-			if f.Kind() == reflect.Struct {
-				f = f.FieldByName("Reason")
-			}
-			found = append(found, relaxation{v.Type().Field(i).Name + "." + name, f.String()})
+		if f.Kind() == reflect.Struct {
+			f = f.FieldByName("Reason")
 		}
+		found = append(found, relaxation{name + "." + field, f.String()})
 	}
 	return found
 }

@@ -33,7 +33,7 @@ var mayImport = map[string][]string{
 	"headers":   {"exchange"},
 	"httpsonly": {"audit", "exchange", "identity", "problem"},
 	"firewall":  {"audit", "exchange", "problem"},
-	"cors":      {"audit", "exchange", "origin", "problem"},
+	"cors":      {"audit", "exchange", "origin", "problem", "route"},
 	"ratelimit": {"audit", "exchange", "identity", "problem", "route"},
 	"csrf":      {"audit", "exchange", "identity", "origin", "problem", "validate"},
 	"authn":     {"apikey", "audit", "exchange", "identity", "problem", "session"},
@@ -48,7 +48,7 @@ var mayImport = map[string][]string{
 	"session":             {"identity", "internal/uuid7"},
 	"session/sessiontest": {"session"},
 	"store/sqlstore":      {"apikey", "session"},
-	"origin":              {"golang.org/x/net/idna", "golang.org/x/net/publicsuffix"},
+	"origin":              {"route", "golang.org/x/net/idna", "golang.org/x/net/publicsuffix"},
 
 	"ratelimit/ratelimittest": {"ratelimit"},
 	"internal/uuid7":          {},

@@ -85,8 +85,8 @@ type Guard struct {
 // where two parts contradict each other.
 func New(cfg Config) (*Guard, error) {
 	b := &builder{cfg: cfg}
-	b.share()
 	routes := build(b, route.New, cfg.Routes)
+	b.share(routes)
 	clients := build(b, clientip.New, b.cfg.ClientIP)
 	security := build(b, headers.New, b.cfg.Headers)
 	encrypted := build(b, httpsonly.New, b.cfg.HTTPSOnly)

@@ -177,6 +177,38 @@ func TestEveryStageActsInTheRealChain(t *testing.T) {
 	}
 }
 
+// What a route changes of CORS holds for its preflights, for reading its answers and
+// for sending to it.
+func TestARouteChangesCORSAndCSRFTogether(t *testing.T) {
+	const app, partner = "https://app.example.com", "https://partner.example"
+	g := guard(t, blog(func(c *merlon.Config) {
+		c.Routes = append(c.Routes,
+			merlon.Route{Pattern: "POST /hooks", Public: true, CORS: &route.CORS{AddOrigins: []string{partner}}},
+			merlon.Route{Pattern: "POST /internal", Public: true, CORS: &route.CORS{Off: true}})
+	}))
+	h := g.Handler(served)
+	for _, tt := range []struct {
+		path, origin string
+		trusted      bool
+	}{
+		{"/login", app, true}, {"/login", partner, false},
+		{"/hooks", app, true}, {"/hooks", partner, true},
+		{"/internal", app, false}, {"/internal", partner, false},
+	} {
+		preflight := do(h, request("OPTIONS", tt.path, "Origin", tt.origin, "Access-Control-Request-Method", "POST"))
+		if passes := preflight.Code == 204; passes != tt.trusted {
+			t.Errorf("preflight for %s from %s: status %d", tt.path, tt.origin, preflight.Code)
+		}
+		sent := do(h, request("POST", tt.path, "Origin", tt.origin, "Sec-Fetch-Site", "cross-site"))
+		if passes := sent.Code == 200; passes != tt.trusted {
+			t.Errorf("POST %s from %s: status %d", tt.path, tt.origin, sent.Code)
+		}
+		if readable := sent.Header().Get("Access-Control-Allow-Origin") == tt.origin; readable != tt.trusted {
+			t.Errorf("POST %s from %s: header %v", tt.path, tt.origin, sent.Header())
+		}
+	}
+}
+
 func TestNewReportsEveryErrorAtOnce(t *testing.T) {
 	_, err := merlon.New(merlon.Config{
 		Environment: "staging",
@@ -283,6 +315,24 @@ func TestContradictionsBetweenStagesAreErrors(t *testing.T) {
 		}, `"POST /log-in"`},
 		{"routes that nobody could call", func(c *merlon.Config) { c.Authn = authn.Config{} }, "nobody could call it"},
 		{"an account route with keys only", func(c *merlon.Config) { c.Authn.Sessions = nil }, `"GET /me"`},
+		{"a table of routes for CORS alone", func(c *merlon.Config) { c.CORS.Routes = &route.Table{} }, "set Routes of the whole Config"},
+		{"a route that keeps an origin which there is not", func(c *merlon.Config) {
+			c.Routes[0].CORS = &route.CORS{Origins: []string{"https://partner.example"}}
+		}, `route "GET /posts": origin "https://partner.example"`},
+		{"a route that adds it", func(c *merlon.Config) {
+			c.Routes[0].CORS = &route.CORS{AddOrigins: []string{"https://partner.example"}}
+		}, ""},
+		{"a route that adds a header which pages cannot set", func(c *merlon.Config) {
+			c.Routes[0].CORS = &route.CORS{AddRequestHeaders: []string{"Cookie"}}
+		}, `cors: route "GET /posts": request header "Cookie"`},
+		{"a route for everybody on a site for everybody", func(c *merlon.Config) {
+			c.CORS.InsecureAnyOrigin, c.Origins = "public data", nil
+			c.Routes[0].CORS = &route.CORS{InsecureAnyOrigin: "more public data"}
+		}, "lets in every origin"},
+		{"a closed route on a site for everybody", func(c *merlon.Config) {
+			c.CORS.InsecureAnyOrigin, c.Origins = "public data", nil
+			c.Routes[0].CORS = &route.CORS{Off: true}
+		}, ""},
 		{"clear text and preload", func(c *merlon.Config) {
 			c.HTTPSOnly.InsecureHTTP, c.Headers.HSTSPreload = "test", true
 		}, "HSTSPreload"},
@@ -305,9 +355,11 @@ func TestARelaxedControlIsLoudAtStart(t *testing.T) {
 	guard(t, blog(func(c *merlon.Config) {
 		c.ErrorLog = slog.New(slog.NewTextHandler(&log, nil))
 		c.HTTPSOnly.InsecureHTTP = "a test needs it"
+		c.Routes[0].CORS = &route.CORS{InsecureAnyOrigin: "published posts"}
 		c.RateLimit.InsecureExempt = ratelimit.InsecureExempt{Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, Reason: "our own monitor"}
 	}))
-	for _, want := range []string{"HTTPSOnly.InsecureHTTP", "a test needs it", "RateLimit.InsecureExempt", "our own monitor"} {
+	for _, want := range []string{"HTTPSOnly.InsecureHTTP", "a test needs it", "RateLimit.InsecureExempt", "our own monitor",
+		"GET /posts: CORS.InsecureAnyOrigin", "published posts"} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("the log does not tell of %q:\n%s", want, log.String())
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/origin"
+	"github.com/merlonhq/merlon/route"
 )
 
 // developmentOrigins are where front ends run while they are written.
@@ -15,7 +16,7 @@ var developmentOrigins = [...]string{"http://localhost:3000", "http://localhost:
 
 // share hands the facts at the top of the configuration to the stages. What would
 // overwrite a setting of a stage is an error instead.
-func (b *builder) share() {
+func (b *builder) share(routes *route.Table) {
 	cfg := &b.cfg
 	switch cfg.Environment {
 	case "", Production:
@@ -40,7 +41,7 @@ func (b *builder) share() {
 	if cfg.RateLimit.Routes != nil {
 		b.fail("RateLimit.Routes is set: set Routes of the whole Config, so that there is one table")
 	}
-	b.shareOrigins()
+	b.shareOrigins(routes)
 	b.shareSecret()
 }
 
@@ -57,15 +58,20 @@ func (b *builder) develop() {
 	}
 }
 
-func (b *builder) shareOrigins() {
+func (b *builder) shareOrigins(routes *route.Table) {
 	cfg := &b.cfg
+	if cfg.CORS.Routes != nil {
+		b.fail("CORS.Routes is set: set Routes of the whole Config, so that there is one table")
+		cfg.CORS.Routes = nil
+	}
 	if len(cfg.CORS.Origins)+len(cfg.CSRF.Origins) > 0 || cfg.CORS.OriginSet != nil || cfg.CSRF.OriginSet != nil {
 		b.fail("Origins or OriginSet of CORS or CSRF is set: set Origins of the whole Config, so that there is one list")
 	}
+	list := cfg.Origins
 	if cfg.CORS.InsecureAnyOrigin != "" {
-		return // from anywhere pages may read answers, and from none that is not ours change anything
+		list = nil // from anywhere pages may read answers, and from none that is not ours change anything
 	}
-	set, err := origin.Compile(cfg.Origins, origin.Options{Development: cfg.CORS.Development})
+	set, err := origin.Compile(list, origin.Options{Development: cfg.CORS.Development, Routes: routes})
 	if err != nil {
 		b.errs = append(b.errs, err)
 	}

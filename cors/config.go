@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/merlonhq/merlon/origin"
+	"github.com/merlonhq/merlon/route"
 )
 
 // Config says which pages may do what. The zero Config trusts no origin.
@@ -16,8 +17,10 @@ type Config struct {
 	// "https://app.example.com" or "https://app.example.com:8443", and
 	// "https://*.example.com" for every host below example.com. Default: none.
 	Origins []string
-	// OriginSet is such a list compiled by [origin.Compile], to share it with package
-	// csrf. Give it or Origins, not both. Default: nil.
+	// Routes are the routes whose [route.CORS] may change this policy. Default: none.
+	Routes *route.Table
+	// OriginSet is the list compiled by [origin.Compile], with the routes, to share it
+	// with package csrf. Give it, or Origins and Routes. Default: nil.
 	OriginSet *origin.Set
 	// Development also accepts http:// origins of loopback hosts in Origins.
 	// Default: false, https:// only.
@@ -50,9 +53,17 @@ type Config struct {
 	// InsecureAnyOrigin, when not empty, is the reason why pages of every origin
 	// may read answers; Origins must be empty and Credentials false.
 	InsecureAnyOrigin string
-	// InsecurePrivateNetwork, when not empty, is the reason why pages of public
-	// sites may reach this service in a private network (WICG Private Network
-	// Access, section 3). Without it their preflights are refused.
+	// InsecurePrivateNetwork, when not empty, is the reason why pages of listed
+	// origins on the internet may reach this service in a private network or on
+	// loopback. Without it their preflights, which carry
+	// Access-Control-Request-Private-Network, are refused, also those of pages of the
+	// same site (WICG Private Network Access, section 3).
+	//
+	// That draft is history: no browser ever made the refusal of such a preflight
+	// binding by default, and Chrome 142 asks the user instead (WICG Local Network
+	// Access), with no header that a server sees. So this protects users of the
+	// browsers that still send the header, and is no reason to leave out the list of
+	// origins, the CSRF stage or authentication of a service in a private network.
 	InsecurePrivateNetwork string
 }
 
@@ -78,53 +89,70 @@ func (cfg Config) withDefaults() Config {
 	return cfg
 }
 
-// check returns all that is wrong with cfg but for the origins.
+// check returns all that is wrong with cfg but for the origins and the routes.
 func (cfg Config) check() []error {
 	var errs []error
-	report := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	report := func(format string, args ...any) { errs = append(errs, fmt.Errorf("cors: "+format, args...)) }
 
-	if cfg.OriginSet != nil && len(cfg.Origins) > 0 {
-		report("cors: both Origins and OriginSet; give one of them")
+	if cfg.OriginSet != nil && (len(cfg.Origins) > 0 || cfg.Routes != nil) {
+		report("both Origins or Routes and OriginSet; give one of them")
 	}
 	if cfg.InsecureAnyOrigin != "" {
 		if cfg.Credentials {
-			report("cors: any origin with credentials would open every account to every page; list the origins or leave Credentials out")
+			report("any origin with credentials would open every account to every page; list the origins or leave Credentials out")
 		}
-		if cfg.OriginSet != nil || len(cfg.Origins) > 0 {
-			report("cors: any origin and a list of origins; give one of them")
+		if !cfg.OriginSet.Empty() || len(cfg.Origins) > 0 {
+			report("any origin and a list of origins; give one of them")
 		}
 	}
+	if cfg.InsecurePrivateNetwork != "" && strings.TrimSpace(cfg.InsecurePrivateNetwork) == "" {
+		report("InsecurePrivateNetwork %q: want a reason, or nothing", cfg.InsecurePrivateNetwork)
+	}
+	for _, f := range cfg.faults() {
+		report("%s", f)
+	}
+	return errs
+}
+
+// faults returns what is wrong with the lists of cfg, of a site or of a route.
+func (cfg Config) faults() []string {
+	var faults []string
+	report := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
+
+	if cfg.InsecureAnyOrigin != "" && strings.TrimSpace(cfg.InsecureAnyOrigin) == "" {
+		report("InsecureAnyOrigin %q: want a reason, or nothing", cfg.InsecureAnyOrigin)
+	}
 	if cfg.MaxAge > maxAge || cfg.MaxAge > 0 && cfg.MaxAge%time.Second != 0 {
-		report("cors: max age %s: want whole seconds, at most %s", cfg.MaxAge, maxAge)
+		report("max age %s: want whole seconds, at most %s", cfg.MaxAge, maxAge)
 	}
 	seen := map[string]bool{}
 	for _, m := range cfg.Methods {
 		if why := checkMethod(m); why != "" {
-			report("cors: method %q: %s", m, why)
+			report("method %q: %s", m, why)
 		} else if seen[m] {
-			report("cors: method %q: listed twice; remove one", m)
+			report("method %q: listed twice; remove one", m)
 		}
 		seen[m] = true
 	}
 	clear(seen)
 	for _, h := range cfg.RequestHeaders {
 		if why := checkRequestHeader(h); why != "" {
-			report("cors: request header %q: %s", h, why)
+			report("request header %q: %s", h, why)
 		} else if seen[strings.ToLower(h)] {
-			report("cors: request header %q: listed twice; remove one", h)
+			report("request header %q: listed twice; remove one", h)
 		}
 		seen[strings.ToLower(h)] = true
 	}
 	clear(seen)
 	for _, h := range cfg.ExposedHeaders {
 		if why := checkExposedHeader(h); why != "" {
-			report("cors: exposed header %q: %s", h, why)
+			report("exposed header %q: %s", h, why)
 		} else if seen[strings.ToLower(h)] {
-			report("cors: exposed header %q: listed twice; remove one", h)
+			report("exposed header %q: listed twice; remove one", h)
 		}
 		seen[strings.ToLower(h)] = true
 	}
-	return errs
+	return faults
 }
 
 // origins returns the compiled list, or all that is wrong with it.
@@ -132,7 +160,7 @@ func (cfg Config) origins() (*origin.Set, error) {
 	if cfg.OriginSet != nil {
 		return cfg.OriginSet, nil
 	}
-	return origin.Compile(cfg.Origins, origin.Options{Development: cfg.Development})
+	return origin.Compile(cfg.Origins, origin.Options{Development: cfg.Development, Routes: cfg.Routes})
 }
 
 // New compiles cfg. All errors are reported at once.
@@ -143,10 +171,30 @@ func New(cfg Config) (*Stage, error) {
 	if err != nil {
 		errs = append(errs, err)
 	}
+	s := &Stage{privateNetwork: cfg.InsecurePrivateNetwork != "", debug: cfg.Debug}
+	if s.routes = set.Routes(); s.routes == nil {
+		s.routes = cfg.Routes
+	}
+	s.site = newPolicy(cfg, set)
+	if s.routes != nil {
+		for _, r := range s.routes.Routes() {
+			if r.CORS == nil {
+				continue
+			}
+			other, faults := cfg.changed(r)
+			for _, f := range faults {
+				errs = append(errs, fmt.Errorf("cors: route %q: %s", r.Pattern, f))
+			}
+			if s.byRoute == nil {
+				s.byRoute = map[*route.Route]*policy{}
+			}
+			s.byRoute[r] = newPolicy(other, set.For(r))
+		}
+	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-	return compile(cfg, set), nil
+	return s, nil
 }
 
 func checkMethod(m string) (why string) {

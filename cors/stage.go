@@ -4,14 +4,12 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/exchange"
-	"github.com/merlonhq/merlon/origin"
 	"github.com/merlonhq/merlon/problem"
+	"github.com/merlonhq/merlon/route"
 )
 
 // What the answer depends on. An OPTIONS request may be a preflight or not, and
@@ -28,38 +26,46 @@ const maxLoggedOrigin = 256
 // A Stage answers preflights and marks the answers that pages of other origins
 // may read. It does not change after [New].
 type Stage struct {
-	origins        *origin.Set
-	anyOrigin      bool
-	credentials    bool
-	methods        []string
-	headers        nameSet
+	site    *policy
+	routes  *route.Table             // nil when no route changes anything
+	byRoute map[*route.Route]*policy // of the routes that change something
+
 	privateNetwork bool
 	debug          bool
-
-	// The values of the headers of the same name, built once.
-	allowMethods, allowHeaders, exposeHeaders, maxAge string
 }
 
-func compile(cfg Config, set *origin.Set) *Stage {
-	s := &Stage{
-		origins:        set,
-		anyOrigin:      cfg.InsecureAnyOrigin != "",
-		credentials:    cfg.Credentials,
-		methods:        slices.Clone(cfg.Methods),
-		headers:        newNameSet(cfg.RequestHeaders),
-		privateNetwork: cfg.InsecurePrivateNetwork != "",
-		debug:          cfg.Debug,
-		exposeHeaders:  strings.Join(cfg.ExposedHeaders, ", "),
-		maxAge:         strconv.FormatInt(int64(max(cfg.MaxAge, 0)/time.Second), 10),
+// policy returns the policy for requests with the given method and path. Without a
+// route it is the site's: what there is not needs no other, and an answer of its
+// own would tell which paths there are.
+func (s *Stage) policy(method, path string) *policy {
+	if s.byRoute == nil {
+		return s.site
 	}
-	if slices.Contains(s.methods, http.MethodGet) && !slices.Contains(s.methods, http.MethodHead) {
-		s.methods = append(s.methods, http.MethodHead)
+	if r := s.routes.Match(method, path).Route; r != nil {
+		if p, ok := s.byRoute[r]; ok {
+			return p
+		}
 	}
-	// The whole lists, not only what was asked for: browsers remember them and
-	// ask again less often.
-	s.allowMethods = strings.Join(s.methods, ", ")
-	s.allowHeaders = strings.Join(cfg.RequestHeaders, ", ")
-	return s
+	return s.site
+}
+
+// methods returns the methods that p allows at a path. Browsers remember them for
+// the path, so those that another policy decides there are not among them.
+func (s *Stage) methods(p *policy, path string) string {
+	if s.byRoute == nil {
+		return p.allowMethods
+	}
+	same := func(method string) bool { return s.policy(method, path) == p }
+	if !slices.ContainsFunc(p.methods, func(m string) bool { return !same(m) }) {
+		return p.allowMethods
+	}
+	var out []string
+	for _, m := range p.methods {
+		if same(m) {
+			out = append(out, m)
+		}
+	}
+	return strings.Join(out, ", ")
 }
 
 // Name returns "cors".
@@ -85,64 +91,58 @@ func (s *Stage) Decide(x *exchange.Exchange) exchange.Outcome {
 	} else {
 		x.AddHeader("Vary", varyActual)
 	}
-	if s.allows(origins) {
-		s.allow(x, origins[0])
-		if s.exposeHeaders != "" {
-			x.SetHeader("Access-Control-Expose-Headers", s.exposeHeaders)
+	if len(origins) == 0 {
+		return exchange.Continue()
+	}
+	if p := s.policy(x.Request.Method, x.Request.URL.Path); p.allows(origins) {
+		p.allow(x, origins[0])
+		if p.exposeHeaders != "" {
+			x.SetHeader("Access-Control-Expose-Headers", p.exposeHeaders)
 		}
 	}
 	return exchange.Continue()
 }
 
-// allows reports whether pages of the origin may read answers. Two Origin
-// headers are nobody: which one counts would be a guess.
-func (s *Stage) allows(origins []string) bool {
-	return len(origins) == 1 && origins[0] != "" && (s.anyOrigin || s.origins.Has(origins[0]))
-}
-
-// allow names the origin in the answer.
-func (s *Stage) allow(x *exchange.Exchange, origin string) {
-	if s.anyOrigin {
-		origin = "*"
-	}
-	x.SetHeader("Access-Control-Allow-Origin", origin)
-	if s.credentials {
-		x.SetHeader("Access-Control-Allow-Credentials", "true")
-	}
-}
-
-// list names the methods and headers in the answer to a preflight.
-func (s *Stage) list(x *exchange.Exchange) {
-	if s.allowMethods != "" {
-		x.SetHeader("Access-Control-Allow-Methods", s.allowMethods)
-	}
-	if s.allowHeaders != "" {
-		x.SetHeader("Access-Control-Allow-Headers", s.allowHeaders)
-	}
-}
-
+// preflight decides by the route that the request to come would have: that of the
+// method it asks for, not of OPTIONS.
 func (s *Stage) preflight(x *exchange.Exchange, origins []string) exchange.Outcome {
-	if why := s.fault(x.Request.Header, origins); why != "" {
-		return s.refuse(x, origins, why)
+	h, path := x.Request.Header, x.Request.URL.Path
+	method := h["Access-Control-Request-Method"]
+	p := s.site
+	if len(method) == 1 {
+		p = s.policy(method[0], path)
 	}
-	s.allow(x, origins[0])
-	s.list(x)
-	if s.privateNetwork && len(x.Request.Header["Access-Control-Request-Private-Network"]) > 0 {
+	if why := s.fault(p, h, origins); why != "" {
+		return s.refuse(x, p, origins, why)
+	}
+	p.allow(x, origins[0])
+	s.list(x, p)
+	if s.privateNetwork && len(h["Access-Control-Request-Private-Network"]) > 0 {
 		x.SetHeader("Access-Control-Allow-Private-Network", "true")
 	}
-	x.SetHeader("Access-Control-Max-Age", s.maxAge)
+	x.SetHeader("Access-Control-Max-Age", p.maxAge)
 	return exchange.Answer(http.StatusNoContent)
 }
 
+// list names the methods and headers in the answer to a preflight.
+func (s *Stage) list(x *exchange.Exchange, p *policy) {
+	if methods := s.methods(p, x.Request.URL.Path); methods != "" {
+		x.SetHeader("Access-Control-Allow-Methods", methods)
+	}
+	if p.allowHeaders != "" {
+		x.SetHeader("Access-Control-Allow-Headers", p.allowHeaders)
+	}
+}
+
 // fault returns what keeps a preflight from passing, or "".
-func (s *Stage) fault(h http.Header, origins []string) string {
+func (s *Stage) fault(p *policy, h http.Header, origins []string) string {
 	method := h["Access-Control-Request-Method"]
 	switch {
-	case !s.allows(origins):
+	case !p.allows(origins):
 		return "origin"
-	case len(method) != 1 || !slices.Contains(s.methods, method[0]):
+	case len(method) != 1 || !slices.Contains(p.methods, method[0]):
 		return "method"
-	case !s.headers.holds(h["Access-Control-Request-Headers"]):
+	case !p.headers.holds(h["Access-Control-Request-Headers"]):
 		return "headers"
 	case !s.privateNetwork && len(h["Access-Control-Request-Private-Network"]) > 0:
 		return "private network"
@@ -154,14 +154,14 @@ func (s *Stage) fault(h http.Header, origins []string) string {
 // whatever the reason, so that the lists cannot be guessed from it.
 const refused = "This request was made by a page that may not make it."
 
-func (s *Stage) refuse(x *exchange.Exchange, origins []string, why string) exchange.Outcome {
+func (s *Stage) refuse(x *exchange.Exchange, p *policy, origins []string, why string) exchange.Outcome {
 	detail := refused
 	if s.debug {
 		detail = "CORS: the " + why + " of this preflight is not allowed."
-		if s.allows(origins) {
+		if p.allows(origins) {
 			// Browsers show what failed only if the answer may be read at all.
-			s.allow(x, origins[0])
-			s.list(x)
+			p.allow(x, origins[0])
+			s.list(x, p)
 		}
 	}
 	from := origins[0]

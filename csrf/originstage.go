@@ -8,6 +8,7 @@ import (
 	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/exchange"
 	"github.com/merlonhq/merlon/identity"
+	"github.com/merlonhq/merlon/origin"
 	"github.com/merlonhq/merlon/problem"
 )
 
@@ -32,7 +33,7 @@ func (s originStage) Decide(x *exchange.Exchange) exchange.Outcome {
 	if scriptedCredential(x.Credential, h) {
 		return exchange.Continue()
 	}
-	why := s.p.fault(h, x.Host, x.Secure)
+	why := fault(h, x.Host, x.Secure, s.p.trusted.At(x.Request.Method, x.Request.URL.Path))
 	if why == "" {
 		return exchange.Continue()
 	}
@@ -58,8 +59,9 @@ func scriptedCredential(kind identity.Kind, h http.Header) bool {
 	return false
 }
 
-// fault returns what shows that a request came from elsewhere, or "".
-func (p *Protection) fault(h http.Header, host string, secure bool) string {
+// fault returns what shows that a request came from elsewhere than host and the
+// origins that its route trusts, or "".
+func fault(h http.Header, host string, secure bool, trusted *origin.Set) string {
 	sites, origins := h["Sec-Fetch-Site"], h["Origin"]
 	if len(sites) > 1 || len(origins) > 1 {
 		return "repeated headers" // which one counts would be a guess
@@ -79,14 +81,14 @@ func (p *Protection) fault(h http.Header, host string, secure bool) string {
 		return ""
 	case "":
 		// Without Origin too it is not a browser: they send it with every unsafe method.
-		if from == "" || ownOrigin(from, host, secure) || p.trusted.Has(from) {
+		if from == "" || ownOrigin(from, host, secure) || trusted.Has(from) {
 			return ""
 		}
 		return "origin"
 	}
 	// cross-site, same-site, and what may be invented yet. A neighbour on another
 	// subdomain is as foreign as any other origin.
-	if p.trusted.Has(from) {
+	if trusted.Has(from) {
 		return ""
 	}
 	return "fetch metadata"

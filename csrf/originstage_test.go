@@ -16,6 +16,8 @@ import (
 	"github.com/merlonhq/merlon/csrf"
 	"github.com/merlonhq/merlon/exchange"
 	"github.com/merlonhq/merlon/identity"
+	"github.com/merlonhq/merlon/origin"
+	"github.com/merlonhq/merlon/route"
 )
 
 // key is the secret of the tests; nothing else uses it.
@@ -173,6 +175,54 @@ func TestOriginVerdicts(t *testing.T) {
 				t.Errorf("events %+v, want one malicious_csrf with reason %q", evs, tt.want)
 			}
 		})
+	}
+}
+
+// The list of a route is one list, for reading its answers and for sending to it.
+func TestARouteTrustsItsOwnList(t *testing.T) {
+	const app, partner = "https://app.example.com", "https://partner.example"
+	table, err := route.New([]route.Route{
+		{Pattern: "POST /plain", Public: true},
+		{Pattern: "POST /off", Public: true, CORS: &route.CORS{Off: true}},
+		{Pattern: "POST /partner", Public: true, CORS: &route.CORS{AddOrigins: []string{partner}}},
+		{Pattern: "POST /anybody", Public: true, CORS: &route.CORS{InsecureAnyOrigin: "published data"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := origin.Compile([]string{app}, origin.Options{Routes: table})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := mustNew(t, csrf.Config{OriginSet: set})
+	for _, tt := range []struct {
+		method, path, origin string
+		want                 bool
+	}{
+		{"POST", "/plain", app, true},
+		{"POST", "/plain", partner, false},
+		{"POST", "/off", app, false},
+		{"PUT", "/off", app, true}, // another route, or none
+		{"POST", "/off", "https://api.example.com", true},
+		{"POST", "/partner", app, true},
+		{"POST", "/partner", partner, true},
+		{"PUT", "/partner", partner, false},
+		{"POST", "/anybody", app, true},
+		{"POST", "/anybody", partner, false}, // may read, not change
+	} {
+		for _, site := range []string{"", "cross-site"} {
+			r := httptest.NewRequest(tt.method, "https://api.example.com"+tt.path, nil)
+			r.Header.Set("Origin", tt.origin)
+			if site != "" {
+				if tt.origin == "https://api.example.com" {
+					continue
+				}
+				r.Header.Set("Sec-Fetch-Site", site)
+			}
+			if _, reached, _ := through(r, nil, p.Origin()); reached != tt.want {
+				t.Errorf("%s %s from %s (%s): passes = %v, want %v", tt.method, tt.path, tt.origin, site, reached, tt.want)
+			}
+		}
 	}
 }
 

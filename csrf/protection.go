@@ -43,7 +43,7 @@ type Config struct {
 	// not be listed. Default: none.
 	Origins []string
 	// OriginSet is such a list compiled by [origin.Compile], to share it with package
-	// cors. Give it or Origins, not both. Default: nil.
+	// cors, with what routes change of it. Give it or Origins, not both. Default: nil.
 	OriginSet *origin.Set
 	// Development also accepts http:// origins of loopback hosts in Origins.
 	// Default: false, https:// only.

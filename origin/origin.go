@@ -12,12 +12,17 @@
 // wildcards over a public suffix. [Set.Has] compares the bytes of one Origin
 // header with the set. It does not read requests: that a header occurs once, and
 // what a missing one means, is for the caller to decide.
+//
+// A route may trust fewer origins than its site, or more ([route.CORS]): a Set that
+// is compiled with [Options].Routes knows, and [Set.At] returns the list that counts.
 package origin
 
 import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/merlonhq/merlon/route"
 )
 
 const (
@@ -35,6 +40,9 @@ type Options struct {
 	// Development also accepts http:// origins, of loopback hosts only:
 	// localhost, 127.0.0.0/8 and [::1]. The default is production: https:// only.
 	Development bool
+	// Routes are the routes whose [route.CORS] may change the list. See [Set.At].
+	// Default: none.
+	Routes *route.Table
 }
 
 // A Set is a compiled list of origins. It does not change after [Compile]. A nil
@@ -43,6 +51,9 @@ type Set struct {
 	exact     map[string]struct{}
 	wildcards []string // ".example.com" or ".example.com:8443", all https
 	longest   int      // no member is longer, in bytes
+
+	routes  *route.Table
+	byRoute map[*route.Route]*Set // of the routes that change the list
 }
 
 // Compile returns the set of the listed origins. It reports every entry that is
@@ -72,7 +83,13 @@ func Compile(list []string, opt Options) (*Set, error) {
 		s.longest = max(s.longest, len(v))
 	}
 	if len(errs) > 0 {
-		return nil, errors.Join(errs...)
+		_, err := (*Set)(nil).vary(list, opt)
+		return nil, errors.Join(append(errs, err)...)
+	}
+	var err error
+	s.routes = opt.Routes
+	if s.byRoute, err = s.vary(list, opt); err != nil {
+		return nil, err
 	}
 	return s, nil
 }

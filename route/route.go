@@ -43,6 +43,9 @@ type Route struct {
 	ContentTypes []string
 	// Weight is how many requests one request counts for; 0 means 1.
 	Weight uint32
+
+	// CORS is what the route changes of the CORS policy; nil means nothing.
+	CORS *CORS
 }
 
 // Open reports whether callers without a credential may call r.
@@ -75,6 +78,9 @@ func (r *Route) Check() error {
 	}
 	if r.MaxBody < 0 {
 		return r.errorf("MaxBody %d: want 0 or more bytes", r.MaxBody)
+	}
+	if err := r.CORS.check(); err != nil {
+		return r.errorf("%w", err)
 	}
 	return nil
 }

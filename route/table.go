@@ -53,6 +53,7 @@ func New(routes []Route) (*Table, error) {
 		r := routes[i]
 		r.Scopes = slices.Clone(r.Scopes)
 		r.ContentTypes = slices.Clone(r.ContentTypes)
+		r.CORS = r.CORS.clone()
 		if r.Pattern == "" {
 			errs = append(errs, checkPattern(""))
 			continue
