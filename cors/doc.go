@@ -12,6 +12,13 @@
 // list, and for authentication. CORS is no protection against programs that are
 // not browsers.
 //
+// A route may change the policy for itself ([route.CORS]): a preflight is decided by
+// the route of the method that it asks for. Preflights for what has no route get the
+// answer of the site, so that they do not tell which paths there are; the request
+// itself is refused then, and a listed page may read why. Browsers remember the
+// methods that an answer lists for its path, so an answer lists those only that the
+// same policy decides; request headers they remember for the path whatever the method.
+//
 // No wildcard is accepted for methods and headers: browsers ignore "*" with
 // credentials, and without them a list says as much. Preflights are never
 // authenticated, since browsers send them without credentials: no stage that

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -36,7 +35,7 @@ func (s *Server) prepare(modules []module.Module) error {
 	check := func(err error) { errs = append(errs, err) }
 	check(checkModules(modules))
 	var err error
-	s.tls, err = certificate(s.settings.TLS)
+	s.tls, err = encryption(s.settings, s.log)
 	check(err)
 	hash, err := hasher(s.settings.Password)
 	check(err)
@@ -83,18 +82,6 @@ func checkModules(modules []module.Module) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// certificate returns how TLS is served, nil for clear text.
-func certificate(set config.TLS) (*tls.Config, error) {
-	if set.Cert == "" {
-		return nil, nil
-	}
-	pair, err := tls.LoadX509KeyPair(set.Cert, set.Key)
-	if err != nil {
-		return nil, fmt.Errorf("tls: certificate %s with key %s: %w", set.Cert, set.Key, err)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
 }
 
 // prepareStores makes the stores on a database that is not open yet.

@@ -62,6 +62,7 @@ type Server struct {
 	lock     *sqlite.DirLock
 	events   *audit.Pipeline
 	listener net.Listener
+	redirect net.Listener // clear text beside TLS; nil for none
 }
 
 // New compiles the policy, opens the database and the event log, and brings the
@@ -148,7 +149,7 @@ const (
 	eventLife         = 90 * 24 * time.Hour // in the database; the files are kept by their number
 )
 
-// Listen takes the address, so that a second server there fails before anything
+// Listen takes the addresses, so that a second server there fails before anything
 // is served, and records the start.
 func (s *Server) Listen() error {
 	l, err := net.Listen("tcp", s.settings.Listen)
@@ -156,6 +157,11 @@ func (s *Server) Listen() error {
 		return fmt.Errorf("cannot listen on %s: %w: stop what listens there, or choose another address with --listen", s.settings.Listen, err)
 	}
 	s.listener = l
+	if s.settings.RedirectListen != "" {
+		if s.redirect, err = net.Listen("tcp", s.settings.RedirectListen); err != nil {
+			return fmt.Errorf("cannot listen on redirect_listen %s: %w: stop what listens there, or write another address", s.settings.RedirectListen, err)
+		}
+	}
 	// The first event of a run: what is done before serving comes after it.
 	s.events.Record(audit.Event{Type: audit.SysStartup, Detail: []slog.Attr{slog.String("version", s.version), slog.String("environment", s.settings.Environment)}})
 	return nil
@@ -164,12 +170,20 @@ func (s *Server) Listen() error {
 // Addr returns the address that Listen took, such as "127.0.0.1:8080".
 func (s *Server) Addr() string { return s.listener.Addr().String() }
 
-// Serve serves until ctx ends, then lets requests in flight finish. It returns
-// nil after an orderly end.
-func (s *Server) Serve(ctx context.Context) error {
-	srv := &http.Server{
+// RedirectAddr returns the address that Listen took for clear text beside TLS, or ""
+// when there is none.
+func (s *Server) RedirectAddr() string {
+	if s.redirect == nil {
+		return ""
+	}
+	return s.redirect.Addr().String()
+}
+
+// httpServer returns a server of the one policy, over TLS when encryption is not nil.
+func (s *Server) httpServer(encryption *tls.Config) *http.Server {
+	return &http.Server{
 		Handler:           s.handler,
-		TLSConfig:         s.tls,
+		TLSConfig:         encryption,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
@@ -179,6 +193,13 @@ func (s *Server) Serve(ctx context.Context) error {
 		// Otherwise net/http itself answers OPTIONS *, before the policy.
 		DisableGeneralOptionsHandler: true,
 	}
+}
+
+// Serve serves until ctx ends, then lets requests in flight finish. It returns
+// nil after an orderly end.
+func (s *Server) Serve(ctx context.Context) error {
+	main := s.httpServer(s.tls)
+	servers := []*http.Server{main}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var loops errgroup.Group
@@ -186,28 +207,46 @@ func (s *Server) Serve(ctx context.Context) error {
 	loops.Go(func() error { return s.keys.Run(background) })
 	loops.Go(func() error { s.sweep(background); return nil })
 
-	failed := make(chan error, 1)
+	failed := make(chan error, 2)
+	if s.redirect != nil {
+		// The policy sees clear text, and does with it what it does everywhere.
+		clear := s.httpServer(nil)
+		servers = append(servers, clear)
+		go func() { failed <- clear.Serve(s.redirect) }()
+	}
 	go func() {
 		if s.tls != nil {
-			failed <- srv.ServeTLS(s.listener, "", "") // the certificate is in TLSConfig
+			failed <- main.ServeTLS(s.listener, "", "") // the certificate is in TLSConfig
 			return
 		}
-		failed <- srv.Serve(s.listener)
+		failed <- main.Serve(s.listener)
 	}()
 	var err error
 	select {
 	case err = <-failed:
 	case <-ctx.Done():
-		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
-		defer cancel()
-		if err = srv.Shutdown(drain); err != nil {
-			err = errors.Join(fmt.Errorf("requests were still running after %v: %w", drainTimeout, err), srv.Close())
-		}
 	}
+	err = errors.Join(err, drain(ctx, servers))
 	stop()
 	err = errors.Join(err, loops.Wait())
 	s.events.Record(audit.Event{Type: audit.SysShutdown})
 	return err
+}
+
+// drain lets the requests in flight finish, for a time, and closes what is left.
+func drain(ctx context.Context, servers []*http.Server) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	defer cancel()
+	var drained errgroup.Group
+	for _, srv := range servers {
+		drained.Go(func() error {
+			if err := srv.Shutdown(ctx); err != nil {
+				return errors.Join(fmt.Errorf("requests were still running after %v: %w", drainTimeout, err), srv.Close())
+			}
+			return nil
+		})
+	}
+	return drained.Wait()
 }
 
 // sweep deletes what has long expired, once an hour.
@@ -247,8 +286,11 @@ func (s *Server) sweepEvents(ctx context.Context, before time.Time) error {
 // Serve has returned or instead of it.
 func (s *Server) Close() error {
 	var errs []error
-	if s.listener != nil {
-		if err := s.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+	for _, l := range []net.Listener{s.listener, s.redirect} {
+		if l == nil {
+			continue
+		}
+		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
 	}

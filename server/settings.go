@@ -109,10 +109,11 @@ func policy(set config.Settings, routes []module.Route, log *slog.Logger) merlon
 		Secret:      []byte(set.SecretKey.Reveal()),
 		ErrorLog:    log,
 		Headers:     headers.Config{Profile: headers.Profile(set.Headers.Profile), HSTSMaxAge: set.Headers.HSTSMaxAge},
-		HTTPSOnly:   httpsonly.Config{},
+		HTTPSOnly:   httpsonly.Config{RedirectPort: set.RedirectPort},
 		CORS: cors.Config{
 			Credentials: set.CORS.Credentials, Methods: set.CORS.Methods, RequestHeaders: set.CORS.RequestHeaders,
 			ExposedHeaders: set.CORS.ExposedHeaders, MaxAge: set.CORS.MaxAge,
+			Debug: set.CORS.Debug, InsecurePrivateNetwork: set.CORS.InsecurePrivateNetwork,
 		},
 		RateLimit: limits(set.RateLimits, declared, log),
 	}

@@ -24,7 +24,7 @@ wrong, the certificate among them (every problem is printed, nothing was started
 }
 
 func (cmd serveCommand) Run(ctx context.Context, c console) error {
-	set, err := settings(c, server.Source{File: cmd.Config, Listen: cmd.Listen})
+	set, err := settings(c, server.Source{File: cmd.Config, Listen: cmd.Listen}, server.CheckCertificate)
 	if err != nil {
 		return err
 	}
@@ -34,16 +34,23 @@ func (cmd serveCommand) Run(ctx context.Context, c console) error {
 	}
 	err = srv.Listen()
 	if err == nil {
+		if address := srv.RedirectAddr(); address != "" {
+			c.log().Info("redirecting clear text to https", "address", address)
+		}
 		c.log().Info("serving", "version", buildVersion(), "address", srv.Addr(), "environment", set.Environment())
 		err = srv.Serve(ctx)
 	}
 	return errors.Join(err, srv.Close())
 }
 
-// settings loads the settings and prints every problem on a line of its own.
-func settings(c console, src server.Source) (server.Settings, error) {
+// settings loads the settings, checks what the command needs beside them, and prints
+// every problem on a line of its own.
+func settings(c console, src server.Source, checks ...func(server.Settings) []server.Problem) (server.Settings, error) {
 	src.Environ = os.Environ()
 	set, problems := server.LoadSettings(src)
+	for _, check := range checks {
+		problems = append(problems, check(set)...)
+	}
 	for _, p := range problems {
 		fmt.Fprintln(c.err, p)
 	}

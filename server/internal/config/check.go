@@ -38,6 +38,7 @@ func (l *loader) fine(names ...string) bool {
 func (l *loader) check(s *Settings) {
 	l.checkKeys(s)
 	l.checkTransport(s)
+	l.checkRedirect(s)
 	l.checkOrigins(s)
 	if s.Environment == Production && len(s.Hosts) == 0 && l.fine("hosts") {
 		l.report(l.where("hosts"), fault{idHostsRequired, "hosts: production needs the names of this service", "write hosts: [api.example.com]"})
@@ -108,6 +109,20 @@ func (l *loader) checkTransport(s *Settings) {
 	if !terminated && l.isGiven("headers.hsts_max_age") && l.fine("headers.hsts_max_age") {
 		l.report(l.where("headers.hsts_max_age"), fault{idHSTSUnsent, "headers.hsts_max_age: HSTS is sent over TLS only, and nothing terminates it",
 			"set tls or trusted_proxies, or remove it"})
+	}
+}
+
+// checkRedirect is about the clear-text listener beside TLS.
+func (l *loader) checkRedirect(s *Settings) {
+	if s.RedirectListen == "" || !l.fine("redirect_listen") {
+		return
+	}
+	if s.TLS.Cert == "" && s.TLS.Key == "" && l.fine("tls.cert", "tls.key") {
+		l.report(l.where("redirect_listen"), fault{idRedirectClear, "redirect_listen: there is no tls to redirect to", "set tls.cert and tls.key, or remove it and redirect at the proxy"})
+	}
+	if samePort(s.RedirectListen, s.Listen) && l.fine("listen") {
+		l.report(l.where("redirect_listen"), fault{idRedirectSame, "redirect_listen (" + show(s.RedirectListen) + ") takes the port of listen (" + show(s.Listen) + ")",
+			`write another port, such as ":80"`})
 	}
 }
 

@@ -7,7 +7,7 @@
 // one load are reported together, each with a stable id that [Docs] explains.
 // A value that may be a secret is never part of a problem.
 //
-// It does not open what the settings name (database, certificate, log file),
+// [Load] does not open what the settings name (database, certificate, log file),
 // does not resolve names, and keeps nothing between loads. Everything it reads
-// comes through [Source].
+// comes through [Source]. [Certificate] reads the certificate.
 package config

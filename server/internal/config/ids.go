@@ -40,6 +40,11 @@ const (
 	idNoEventLog       = "merlon.E035"
 	idOnlyInFile       = "merlon.E036"
 	idKeyPreviousSame  = "merlon.E037"
+	idRedirectClear    = "merlon.E050"
+	idRedirectSame     = "merlon.E051"
+	idCertificate      = "merlon.E052"
+	idCertificateTime  = "merlon.E053"
+	idCertificateHosts = "merlon.E054"
 
 	idCredentialRoute = "merlon.W001"
 	idHSTSUnsent      = "merlon.W002"
@@ -93,6 +98,11 @@ func Docs() []Doc {
 		{idNoEventLog, "security events go nowhere", "audit.log is empty and audit.stdout is false."},
 		{idOnlyInFile, "a section or list of objects in a variable", "Variables hold single values and lists of them."},
 		{idKeyPreviousSame, "secret_key_previous holds secret_key", "The rotation has not happened."},
+		{idRedirectClear, "redirect_listen without tls", "It is the clear-text door beside TLS. Without TLS of its own the service has nothing to redirect to; behind a proxy, redirect there."},
+		{idRedirectSame, "redirect_listen takes the port of listen", "One port speaks TLS or clear text, not both."},
+		{idCertificate, "the certificate or its key cannot be used", "A file is missing, unreadable or not PEM, the key is another certificate's, or the certificate is not for servers."},
+		{idCertificateTime, "the certificate is not valid now", "It has expired or is not valid yet by the clock of this machine; every client would refuse the connection."},
+		{idCertificateHosts, "the certificate is for other hosts", "It names none of hosts, so every client of them would refuse the connection. Names are read from subjectAltName only (RFC 9525)."},
 		{idCredentialRoute, "a route that checks or makes credentials has no rule", "A rule list replaces the built-in one as a whole; without a rule by address or account, guessing on this route meets only the default limit."},
 		{idHSTSUnsent, "headers.hsts_max_age without TLS", "HSTS is sent over TLS only (RFC 6797 section 7.2), and nothing terminates it here."},
 		{idLoopbackListen, "listening on loopback without trusted_proxies", "Every client then has the address of the proxy in front: limits by address count them as one."},

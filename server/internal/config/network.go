@@ -132,6 +132,27 @@ func onLoopback(listen string) bool {
 	return host == "localhost" || err == nil && a.Unmap().IsLoopback()
 }
 
+// samePort reports whether two addresses to listen on are one.
+func samePort(a, b string) bool {
+	hostA, portA, errA := net.SplitHostPort(a)
+	hostB, portB, errB := net.SplitHostPort(b)
+	if errA != nil || errB != nil || portA != portB || portA == "0" {
+		return false
+	}
+	return hostA == hostB || isAnyHost(hostA) || isAnyHost(hostB)
+}
+
+// isAnyHost reports whether a listener on the host takes all addresses.
+func isAnyHost(host string) bool { return host == "" || host == "0.0.0.0" || host == "::" }
+
+// checkReason wants words: a reason is read by whoever finds the setting.
+func checkReason(v string) *fault {
+	if strings.TrimSpace(v) == "" {
+		return &fault{idEmpty, "is no reason", "write why, or remove the line"}
+	}
+	return nil
+}
+
 func checkContact(v string) *fault {
 	u, err := url.Parse(v)
 	if err == nil {

@@ -45,6 +45,13 @@ type Settings struct {
 	CORS CORS
 	// TLS is the certificate to serve with; empty means clear text.
 	TLS TLS
+	// RedirectListen is a second TCP address, "host:port", that is served in clear
+	// text beside TLS: page navigations are redirected to https, all else is refused.
+	// Default none.
+	RedirectListen string
+	// RedirectPort is the port of https that navigations are redirected to, 1 to
+	// 65535. Default 443.
+	RedirectPort int
 	// SecurityContact is the Contact of security.txt (RFC 9116 section 2.5.3):
 	// a mailto:, https: or tel: URI. Default none.
 	SecurityContact string
@@ -67,6 +74,11 @@ type CORS struct {
 	RequestHeaders []string      // field names; "*" is refused
 	ExposedHeaders []string      // field names; "*" is refused
 	MaxAge         time.Duration // 0s to 24h, whole seconds; default 24h
+	// Debug makes refused preflights say why to whoever asks. Default false.
+	Debug bool
+	// InsecurePrivateNetwork is the reason why pages of origins on the internet may
+	// reach this service in a private network. Default none: they may not.
+	InsecurePrivateNetwork string
 }
 
 // TLS is the section tls: paths of PEM files, both or none.
@@ -172,6 +184,8 @@ func defaults(environment string) Settings {
 				"X-RateLimit-Remaining", "X-RateLimit-Reset", "X-Request-Id"},
 			MaxAge: 24 * time.Hour,
 		},
+		RedirectPort: 443,
+
 		Password: Password{Algorithm: "argon2id", MemoryKiB: 19456, Time: 2, Threads: 1, BcryptCost: 12, MinLength: 8},
 		Sessions: Sessions{IdleTimeout: 30 * time.Minute, AbsoluteTimeout: 12 * time.Hour},
 		Headers:  Headers{Profile: "api", HSTSMaxAge: 17520 * time.Hour},

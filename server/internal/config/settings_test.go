@@ -41,6 +41,8 @@ var settingRows = []struct {
 	{"cors.request_headers", map[string]string{"[X-A]": "", "[]": "", "[\"*\"]": "E026", "[\"X A\"]": "E026", "[\"X:A\"]": "E026", "[cookie]": "E026", "[Sec-Fetch-Site]": "E026", "[\"\"]": "E007", "X-A": "E006"}},
 	{"cors.exposed_headers", map[string]string{"[X-A]": "", "[]": "", "[\"*\"]": "E026", "[set-cookie]": "E026", "[\"é\"]": "E026", "[X-A, X-A]": "E034", "true": "E006"}},
 	{"cors.max_age", map[string]string{"0s": "", "24h": "", "24h1s": "E008", "-1s": "E008", "1500ms": "E008", "0": "E006", "600": "E006", "\"600\"": "E006", "1 day": "E006", "": "E007", "[1h]": "E006", "9999999999h": "E006"}},
+	{"cors.debug", map[string]string{"true": "", "false": "", "": "E007", "1": "E006", "\"true\"": "E006"}},
+	{"cors.insecure_private_network", map[string]string{"a printer in the office": "", "\"\"": "", "": "", "\" \"": "E007", "true": "E006", "[a]": "E006"}},
 	{"security_contact", map[string]string{"mailto:security@example.com": "", "https://example.com/security": "", "\"tel:+1-201-555-0123\"": "", "": "", "security@example.com": "E025", "http://example.com": "E025",
 		"\"mailto:\"": "E025", "\"https://\"": "E025", "\"tel:\"": "E025", "\"mailto:a@b\\r\\nX: y\"": "E006", "[a]": "E006"}},
 	{"password.algorithm", map[string]string{"argon2id": "", "bcrypt": "", "argon2i": "E012", "": "E007", "true": "E006"}},
@@ -70,7 +72,8 @@ var settingRows = []struct {
 	{"tls.key", map[string]string{"key.pem": "E022", "": "", "true": "E006", "\"-----BEGIN PRIVATE KEY-----\\nxx\"": "E006"}},
 	{"operations_listen", map[string]string{"\"\"": "", "": "", "\"127.0.0.1:9090\"": "E011"}},
 	{"redis_url", map[string]string{"\"\"": "", "": "", "redis://h": "E011", "[a]": "E011"}},
-	{"redirect_listen", map[string]string{"\"\"": "", "\":80\"": "E011"}},
+	{"redirect_listen", map[string]string{"\"\"": "", "": "", "\":80\"": "E050", "\"127.0.0.1:8080\"": "E050", "\"80\"": "E023", "\"example.com:80\"": "E023", "80": "E006", "[\":80\"]": "E006"}},
+	{"redirect_port", map[string]string{"443": "", "1": "", "65535": "", "0": "E008", "65536": "E008", "-1": "E008", "\"443\"": "E006", "https": "E006", "": "E007"}},
 	{"rate_limits.expected_nodes", map[string]string{"1": "", "2": "E011"}},
 	{"acme", map[string]string{"{domains: [a.example]}": "E011"}},
 	{"tokens", map[string]string{"{algorithm: EdDSA}": "E011"}},
@@ -158,9 +161,13 @@ cors:
   request_headers: [Authorization, Content-Type, X-API-Key, X-CSRF-Token, X-Requested-With]
   exposed_headers: [RateLimit, RateLimit-Policy, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, X-Request-Id]
   max_age: 24h
+  debug: false
+  insecure_private_network: ""
 tls:
   cert: ""
   key: ""
+redirect_listen: ""
+redirect_port: 443
 security_contact: ""
 password:
   algorithm: argon2id
