@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
-	"strings"
 
 	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/exchange"
@@ -60,7 +58,7 @@ func (a *Authenticator) Decide(x *exchange.Exchange) exchange.Outcome {
 	if r := x.Route(); r != nil && r.Probe {
 		return exchange.Continue()
 	}
-	if x.Request.URL.RawQuery != "" && keyInQuery(x.Request.URL.RawQuery) {
+	if identity.InQuery(x.Request.URL.RawQuery) {
 		return exchange.Refuse(
 			problem.New(problem.MalformedRequest, "A credential in the query string is not accepted: URLs are logged and shared. Send it in the X-API-Key header, and replace it."),
 			audit.APIKeyRejected, slog.String("reason", "in_query"))
@@ -114,33 +112,4 @@ func (a *Authenticator) verify(x *exchange.Exchange, v Verifier, secret string) 
 		slog.String("reason", rejection.Reason),
 	}, rejection.Detail...)
 	return exchange.Refuse(p401, rejection.Type, detail...)
-}
-
-// keyInQuery reports whether a raw query holds an API key or a parameter that is
-// only ever used for credentials.
-func keyInQuery(raw string) bool {
-	for raw != "" {
-		var pair string
-		pair, raw, _ = strings.Cut(raw, "&")
-		name, value, _ := strings.Cut(pair, "=")
-		if strings.Contains(pair, "%") {
-			name, value = unescape(name), unescape(value)
-		}
-		switch strings.ToLower(name) {
-		case "access_token", "api_key", "apikey", "api-key", "x-api-key":
-			return true
-		}
-		if strings.HasPrefix(value, identity.KeyPrefix) {
-			return true
-		}
-	}
-	return false
-}
-
-// unescape returns s without percent-encoding, or as it is where that is broken.
-func unescape(s string) string {
-	if u, err := url.QueryUnescape(s); err == nil {
-		return u
-	}
-	return s
 }

@@ -67,6 +67,7 @@ var statusOf = map[string]int{
 var (
 	requestIDs = regexp.MustCompile(`^[A-Za-z0-9_-]{16,64}$`)
 	internals  = regexp.MustCompile(`goroutine \d|\.go:\d|panic|sqlite|SQLITE|runtime error|stack`)
+	cookies    = regexp.MustCompile(`^__Host-merlon_[a-z]+=[A-Za-z0-9_-]*; Path=/;( Max-Age=\d+;)? HttpOnly; Secure; SameSite=(Lax|Strict)$`)
 	limitItem  = regexp.MustCompile(`^"([a-z_-]+)";r=(\d+)(?:;t=(\d+))?$`)
 	policyItem = regexp.MustCompile(`^"([a-z_-]+)";q=(\d+);w=(\d+)$`)
 )
@@ -108,7 +109,7 @@ func checkAnswer(t *testing.T, a *answer) {
 		fault("Content-Type is %q", a.header.Get("Content-Type"))
 	}
 	for _, cookie := range a.header["Set-Cookie"] {
-		if !strings.HasPrefix(cookie, "__Host-merlon_") {
+		if !cookies.MatchString(cookie) {
 			fault("sets the cookie %q", cookie)
 		}
 	}

@@ -46,9 +46,16 @@ func checkFraming(r *http.Request) *fault {
 		return malformed("transfer coding", "The transfer coding of the body is not served here.")
 	case len(te) == 1 && r.Header["Content-Length"] != nil:
 		return malformed("framing", "The length of the body is given twice.")
+	case r.ProtoMajor >= 2 && r.ContentLength == 0 && claims(r.Header["Content-Length"]):
+		// RFC 9113 section 8.1.1. A body that begins and falls short fails when it is
+		// read; net/http says nothing of one that never begins.
+		return malformed("framing", "The body is shorter than the request says.")
 	}
 	return nil
 }
+
+// claims reports whether a Content-Length says that there is a body.
+func claims(length []string) bool { return len(length) == 1 && strings.Trim(length[0], "0") != "" }
 
 // repeated returns the fault of a field that occurs more than once and must not
 // (RFC 9110 section 5.3: only lists may). Which one counts would be a guess.

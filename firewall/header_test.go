@@ -89,6 +89,35 @@ func TestFraming(t *testing.T) {
 	}
 }
 
+// What HTTP/2 calls malformed (RFC 9113 section 8.1.1) and net/http lets through.
+func TestABodyThatNeverBegins(t *testing.T) {
+	s := mustNew(t, onlyAPI)
+	for _, tt := range []struct {
+		name   string
+		proto  int
+		length int64 // as net/http found it
+		cl     []string
+		want   verdict
+	}{
+		{"no body and no length", 2, 0, nil, passes},
+		{"no body, and its length says so", 2, 0, []string{"0"}, passes},
+		{"no body, and a length", 2, 0, []string{"5"}, malformed("framing")},
+		{"no body, and a length with zeros in front", 2, 0, []string{"005"}, malformed("framing")},
+		{"a body and its length", 2, 5, []string{"5"}, passes},
+		{"a body without a length", 2, -1, nil, passes},
+		{"HTTP/1.1, where the length frames the body", 1, 5, []string{"5"}, passes},
+	} {
+		r := get(t, "/")
+		r.ProtoMajor, r.ContentLength = tt.proto, tt.length
+		if tt.cl != nil {
+			r.Header["Content-Length"] = tt.cl
+		}
+		if diff := cmp.Diff(tt.want, decide(s, r)); diff != "" {
+			t.Errorf("%s: -want +got:\n%s", tt.name, diff)
+		}
+	}
+}
+
 func FuzzHeader(f *testing.F) {
 	f.Add("Content-Type", "a/b", "c/d")
 	f.Add("accept", "*/*", "")

@@ -10,8 +10,8 @@
 //   - refused with 403 https-required otherwise. A program that is redirected
 //     sends its credential in clear text for ever and nobody notices (OWASP ASVS
 //     5.0 4.1.2);
-//   - refused, whatever it looks like, when it presents a credential, which has
-//     then been exposed on the way. This is recorded as [audit.AuthnCredentialInClear]:
+//   - refused, whatever it looks like, when it presents a credential, in a header or
+//     in the query, which has then been exposed on the way. This is recorded as [audit.AuthnCredentialInClear]:
 //     whoever owns the credential should replace it.
 //
 // Routes marked as probes pass. Two settings let clear text pass, each with a
@@ -21,5 +21,5 @@
 // are redirected for ever. The remedy is to trust the proxy.
 //
 // The stage sees no credential inside a body, such as a password at login: the
-// request is refused like others, without the event.
+// request is refused like others, before its body is read and without the event.
 package httpsonly

@@ -132,14 +132,21 @@ func (s *Stage) Decide(x *exchange.Exchange) exchange.Outcome {
 	case s.passLoopback && fromLoopback(x):
 		return exchange.Continue()
 	case x.Credential != identity.None:
-		p := problem.New(problem.HTTPSRequired, "This request carried a credential in clear text. Anybody on the way may have read it: replace it, and use https.")
-		return exchange.Refuse(p, audit.AuthnCredentialInClear, slog.String("credential", kind(x.Credential)))
+		return exposed(kind(x.Credential))
+	case identity.InQuery(x.Request.URL.RawQuery):
+		return exposed("query") // a redirect would hand it on
 	}
 	if location := s.Location(x.Host, x.Request); location != "" {
 		x.SetHeader("Location", location)
 		return exchange.Answer(http.StatusPermanentRedirect)
 	}
 	return exchange.Refuse(problem.New(problem.HTTPSRequired, "This service answers over https only."), "")
+}
+
+// exposed refuses a request whose credential anybody on the way may have read.
+func exposed(credential string) exchange.Outcome {
+	p := problem.New(problem.HTTPSRequired, "This request carried a credential in clear text. Anybody on the way may have read it: replace it, and use https.")
+	return exchange.Refuse(p, audit.AuthnCredentialInClear, slog.String("credential", credential))
 }
 
 func kind(k identity.Kind) string {

@@ -26,7 +26,7 @@ import (
 
 // certificate writes a self-signed certificate for api.example.com and its key
 // below dir, as cert.pem and key.pem, and returns who trusts it.
-func certificate(t *testing.T, dir string) *x509.CertPool {
+func certificate(t *testing.T, dir string, change ...func(*x509.Certificate)) *x509.CertPool {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -36,6 +36,9 @@ func certificate(t *testing.T, dir string) *x509.CertPool {
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "api.example.com"}, DNSNames: []string{"api.example.com"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	for _, c := range change {
+		c(template)
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
@@ -197,15 +200,26 @@ func TestBrokenCertificates(t *testing.T) {
 		"a key that is another's":        func(t *testing.T, dir string) { certificate(t, dir); swapKey(t, dir) },
 		"a directory for a certificate":  func(t *testing.T, dir string) { write(t, dir, "cert.pem/x", "") },
 		"a key in place of certificates": func(t *testing.T, dir string) { certificate(t, dir); rename(t, dir, "key.pem", "cert.pem") },
+		"an expired certificate": func(t *testing.T, dir string) {
+			certificate(t, dir, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) })
+		},
+		"a certificate for tomorrow": func(t *testing.T, dir string) {
+			certificate(t, dir, func(c *x509.Certificate) {
+				c.NotBefore, c.NotAfter = time.Now().Add(time.Hour), time.Now().Add(2*time.Hour)
+			})
+		},
+		"a certificate for another host": func(t *testing.T, dir string) {
+			certificate(t, dir, func(c *x509.Certificate) { c.DNSNames = []string{"www.example.com"} })
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			spoil(t, dir)
 			r := run(t, merlon("serve", "--listen", "127.0.0.1:0", "--config", write(t, dir, "merlon.yaml", productionTLS)).in(dir))
-			line := complaint(t, r)
-			if r.code != 2 || !strings.Contains(line, ".pem") {
-				t.Errorf("exit %d, want 2 and the name of the file: %s", r.code, line)
+			told := regexp.MustCompile(`(?m)^merlon\.E05[234] (cert|key)\.pem: .+; .+$`).FindAllString(r.stderr, -1)
+			if r.code != 2 || len(told) == 0 || r.stdout != "" {
+				t.Errorf("exit %d, want 2, an id and the name of the file:\n%s", r.code, r.stderr)
 			}
 			for _, made := range names(t, dir) {
 				if made == "data" || made == "logs" {
