@@ -366,6 +366,36 @@ func TestARelaxedControlIsLoudAtStart(t *testing.T) {
 	}
 }
 
+func TestAnUndeclaredProxyIsToldOfOnce(t *testing.T) {
+	var log strings.Builder
+	var events audittest.Memory
+	g := guard(t, blog(func(c *merlon.Config) {
+		c.ErrorLog, c.Recorder = slog.New(slog.NewTextHandler(&log, nil)), &events
+	}))
+	h := g.Handler(served)
+	do(h, request("GET", "/posts"))
+	if log.Len() > 0 {
+		t.Errorf("told without a header:\n%s", log.String())
+	}
+	for range 3 {
+		do(h, request("GET", "/posts", "X-Forwarded-For", "203.0.113.1"))
+	}
+	if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), "id=merlon.N001 peer=192.0.2.1 header=X-Forwarded-For") {
+		t.Errorf("%d lines:\n%s", n, log.String())
+	}
+	if got := events.Events(); len(got) != 1 || got[0].Type != "sys_misconfigured" || got[0].Severity != "low" || got[0].Outcome != "failure" || got[0].Address != "192.0.2.1" {
+		t.Errorf("events %+v", got)
+	}
+	log.Reset()
+	g = guard(t, blog(func(c *merlon.Config) {
+		c.ErrorLog, c.ClientIP.TrustedProxies = slog.New(slog.NewTextHandler(&log, nil)), []string{"192.0.2.0/24"}
+	}))
+	do(g.Handler(served), request("GET", "/posts", "X-Forwarded-For", "203.0.113.1"))
+	if log.Len() > 0 {
+		t.Errorf("told of a declared proxy:\n%s", log.String())
+	}
+}
+
 func TestDevelopmentKeepsTheReasonsOfTheUser(t *testing.T) {
 	var log strings.Builder
 	guard(t, blog(func(c *merlon.Config) {

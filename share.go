@@ -34,6 +34,9 @@ func (b *builder) share(routes *route.Table) {
 	if cfg.Recorder == nil {
 		cfg.Recorder = audit.ToLog(cfg.ErrorLog)
 	}
+	if cfg.ClientIP.OnUndeclared == nil {
+		cfg.ClientIP.OnUndeclared = undeclaredProxy(cfg.ErrorLog)
+	}
 	if len(cfg.HTTPSOnly.Hosts)+len(cfg.Firewall.Hosts) > 0 {
 		b.fail("HTTPSOnly.Hosts or Firewall.Hosts is set: set Hosts of the whole Config, so that there is one list")
 	}

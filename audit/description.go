@@ -62,6 +62,8 @@ func (t Type) Description() string {
 		return "The service crashed."
 	case SysDegraded:
 		return "A part of the service stopped working as it should."
+	case SysMisconfigured:
+		return "What arrives does not fit the configuration."
 	case SysRecovered:
 		return "A part of the service works again."
 	}

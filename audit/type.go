@@ -47,6 +47,9 @@ const (
 	SysCrash     Type = "sys_crash"
 	SysDegraded  Type = "sys_degraded"
 	SysRecovered Type = "sys_recovered"
+	// SysMisconfigured is something that only running shows: what arrives does not
+	// fit the configuration.
+	SysMisconfigured Type = "sys_misconfigured"
 )
 
 // Category returns the category of t, which follows from its first word, but
@@ -82,7 +85,7 @@ func (t Type) Severity() Severity {
 	case ExcessRateLimitExceeded, MaliciousCORS,
 		MaliciousDirectReference, SuspiciousContent, APIKeyRejected, SessionUseAfterExpire:
 		return Medium
-	case AuthnLoginFail, AuthnPasswordChangeFail, AuthzFail, InputValidationFail:
+	case AuthnLoginFail, AuthnPasswordChangeFail, AuthzFail, InputValidationFail, SysMisconfigured:
 		return Low
 	}
 	return Info

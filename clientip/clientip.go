@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 
 	"github.com/merlonhq/merlon/exchange"
 )
@@ -26,12 +27,20 @@ type Config struct {
 	TrustedProxies []string
 	// Header is the one header that is read. Default: XForwardedFor.
 	Header Header
+	// OnUndeclared is called with the first request that carries forwarding headers
+	// and comes from no trusted proxy, and with no other. Either a proxy is missing
+	// in TrustedProxies, and its address stands for every client behind it, or a
+	// client has made the headers up. Default: nobody is told.
+	OnUndeclared func(x *exchange.Exchange, header string)
 }
 
 // A Stage finds the client of an exchange. It does not change after [New].
 type Stage struct {
 	trusted []netip.Prefix
 	header  Header
+
+	onUndeclared func(x *exchange.Exchange, header string)
+	told         atomic.Bool // onUndeclared was called
 }
 
 // A Client is what is known of the client of a request.
@@ -53,7 +62,7 @@ type Client struct {
 // New returns a stage. All errors of cfg are reported at once.
 func New(cfg Config) (*Stage, error) {
 	trusted, err := compile(cfg.TrustedProxies)
-	s := &Stage{trusted: trusted, header: cfg.Header}
+	s := &Stage{trusted: trusted, header: cfg.Header, onUndeclared: cfg.OnUndeclared}
 	if s.header == "" {
 		s.header = XForwardedFor
 	}
@@ -74,6 +83,9 @@ func (s *Stage) Decide(x *exchange.Exchange) exchange.Outcome {
 	c := s.Resolve(x.Peer, x.Request.Header)
 	x.Client = c.Addr
 	x.Forwarded = c.Forwarded
+	if !c.Forwarded && s.onUndeclared != nil && !s.told.Load() {
+		s.tell(x)
+	}
 	if c.Proto != "" {
 		// What is not understood counts as clear text: a refusal is the safe error.
 		x.Secure = c.Proto == "https"
@@ -82,6 +94,16 @@ func (s *Stage) Decide(x *exchange.Exchange) exchange.Outcome {
 		x.Host = c.Host
 	}
 	return exchange.Continue()
+}
+
+// tell tells of forwarding headers that are not believed, once.
+func (s *Stage) tell(x *exchange.Exchange) {
+	for _, name := range [...]string{"X-Forwarded-For", "Forwarded"} {
+		if x.Request.Header[name] != nil && s.told.CompareAndSwap(false, true) {
+			s.onUndeclared(x, name)
+			return
+		}
+	}
 }
 
 // Resolve finds the client of a request that came from peer with the header h.

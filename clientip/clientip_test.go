@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -443,5 +444,38 @@ func BenchmarkDecide(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		s.Decide(x)
+	}
+}
+
+func TestForwardingHeadersOfAnUndeclaredPeerAreToldOnce(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		peer   string
+		header http.Header
+		want   string // the header that is told of
+	}{
+		{"X-Forwarded-For of a stranger", "203.0.113.9", http.Header{"X-Forwarded-For": {"192.0.2.7"}}, "X-Forwarded-For"},
+		{"Forwarded of a stranger", "203.0.113.9", http.Header{"Forwarded": {"for=192.0.2.7"}}, "Forwarded"},
+		{"none", "203.0.113.9", http.Header{"Via": {"1.1 x"}}, ""},
+		{"X-Forwarded-For of a trusted proxy", "10.0.0.1", http.Header{"X-Forwarded-For": {"192.0.2.7"}}, ""},
+	} {
+		var told []string
+		s := mustNew(t, clientip.Config{TrustedProxies: []string{"10.0.0.0/8"}, OnUndeclared: func(x *exchange.Exchange, header string) {
+			told = append(told, header+" "+x.Peer.String())
+		}})
+		for range 3 {
+			x := &exchange.Exchange{Request: &http.Request{Header: tt.header}, Peer: addr(tt.peer)}
+			s.Decide(x)
+			if tt.peer == "203.0.113.9" && x.Client != addr(tt.peer) {
+				t.Errorf("%s: client %s", tt.name, x.Client)
+			}
+		}
+		want := []string{tt.want + " " + tt.peer}
+		if tt.want == "" {
+			want = nil
+		}
+		if !slices.Equal(told, want) {
+			t.Errorf("%s: told %q, want %q", tt.name, told, want)
+		}
 	}
 }

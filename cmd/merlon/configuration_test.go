@@ -54,6 +54,19 @@ func TestBadConfiguration(t *testing.T) {
 		{name: "origins", file: production + keyAndHosts + "trusted_proxies: [127.0.0.1]\norigins: [\"*\", \"http://app.example.com\", \"https://app.example.com/\"]\n", want: []string{
 			`merlon.E017 CONFIG:5: origins: "*"`, `merlon.E018 CONFIG:5: origins: "http://app.example.com"`, `merlon.E017 CONFIG:5: origins: "https://app.example.com/"`,
 		}},
+		{name: "origins of the environment", file: production + keyAndHosts + "trusted_proxies: [127.0.0.1]\n",
+			env: []string{"MERLON_ORIGINS=*, null,http://app.example.com,https://*.co.uk,https://app.example.com:443,https://app.example.com"}, want: []string{
+				`merlon.E017 MERLON_ORIGINS: origins: "*"`, `merlon.E017 MERLON_ORIGINS: origins: "null"`, `merlon.E018 MERLON_ORIGINS: origins: "http://app.example.com"`,
+				`merlon.E017 MERLON_ORIGINS: origins: "https://*.co.uk"`, `merlon.E017 MERLON_ORIGINS: origins: "https://app.example.com:443"`,
+			}},
+		{name: "contradictions", file: "environment: development\nlisten: \"0.0.0.0:8080\"\nredirect_listen: \":8080\"\nheaders: {hsts_max_age: 24h}\n" +
+			"origins: [\"*\"]\ncors: {credentials: true, request_headers: [\"*\"], insecure_private_network: \" \"}\n", want: []string{
+			"merlon.E024 CONFIG:2: listen", "merlon.E050 CONFIG:3: redirect_listen", "merlon.E051 CONFIG:3: redirect_listen", "merlon.W002 CONFIG:4: headers.hsts_max_age",
+			`merlon.E017 CONFIG:5: origins: "*"`, `merlon.E026 CONFIG:6: cors.request_headers`, "merlon.E007 CONFIG:6: cors.insecure_private_network",
+		}},
+		{name: "a certificate that is not there beside other errors", file: production + keyAndHosts + "tls: {cert: cert.pem, key: key.pem}\nlisten: \":8443\"\nredirect_listen: \"[::]:8443\"\n", want: []string{
+			"merlon.E051 CONFIG:6: redirect_listen", "merlon.E052 cert.pem: tls.cert", "merlon.E052 key.pem: tls.key",
+		}},
 		{name: "twice and not yet", file: production + production + keyAndHosts + "trusted_proxies: [127.0.0.1]\nredis_url: \"redis://:" + hidden + "@cache\"\nacme: {domains: [api.example.com]}\n" +
 			"tokens: {access_ttl: 15m}\nupstreams: []\n", want: []string{
 			"merlon.E004 CONFIG:2: ", "merlon.E011 CONFIG:6: redis_url", "merlon.E011 CONFIG:7: acme", "merlon.E011 CONFIG:8: tokens", "merlon.E011 CONFIG:9: upstreams",
@@ -136,7 +149,7 @@ func TestBadConfiguration(t *testing.T) {
 }
 
 // id, place, what is wrong, and after a semicolon what to do.
-var problemLine = regexp.MustCompile(`^merlon\.E\d{3} [^ ].*: .+; .+$`)
+var problemLine = regexp.MustCompile(`^merlon\.[EW]\d{3} [^ ].*: .+; .+$`)
 
 // Findings are told and do not keep a service from serving.
 func TestFindingsAreTold(t *testing.T) {

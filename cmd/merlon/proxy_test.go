@@ -3,6 +3,8 @@
 package main_test
 
 import (
+	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -91,7 +93,15 @@ func TestForwardingHeadersOfStrangers(t *testing.T) {
 	s := startService(t, merlon("--config", config).in(dir))
 	c := s.as("Host", "api.example.com")
 	c.refused(t, 403, "https-required", "GET", "/csrf/token", nil, "X-Forwarded-Proto", "https", "X-Forwarded-For", "192.0.2.1")
-	c.call(t, 200, "GET", "/health", nil)
+	c.call(t, 200, "GET", "/health", nil, "Forwarded", "for=192.0.2.1;proto=https")
+	// The operator is told once that a proxy may be missing in the list.
+	r := s.stop()
+	if n := strings.Count(r.stderr, "id=merlon.N001 peer=127.0.0.1 header=X-Forwarded-For"); n != 1 || strings.Count(r.stderr, "merlon.N001") != 1 {
+		t.Errorf("told %d times:\n%s", n, r.stderr)
+	}
+	if n := count(logged(t, filepath.Join(dir, "logs", "security.log")), "sys_misconfigured"); n != 1 {
+		t.Errorf("%d events, want 1", n)
+	}
 
 	// Five failures from one machine are five, whatever it says of itself.
 	d := startDemo(t, merlon())
