@@ -120,3 +120,21 @@ func TestListsOfRoutesAreChecked(t *testing.T) {
 		})
 	}
 }
+
+// Whatever the lists, what a route keeps is a part of the policy's list.
+func FuzzARouteKeepsNoMoreThanThePolicyHas(f *testing.F) {
+	for _, kept := range []string{"https://*.example.org", "https://*.b.example.org", "https://a.example.org", "https://*.evilexample.org", "https://*.example.org:8443", "https://*.org"} {
+		f.Add("https://*.example.org", kept, "https://a.b.example.org")
+		f.Add("https://a.example.org", kept, "https://a.example.org")
+	}
+	f.Fuzz(func(t *testing.T, listed, kept, from string) {
+		table := routes(t, map[string]*route.CORS{"GET /x": {Origins: []string{kept}}})
+		set, err := origin.Compile([]string{listed}, origin.Options{Routes: table})
+		if err != nil {
+			return
+		}
+		if set.At("GET", "/x").Has(from) && !set.Has(from) {
+			t.Errorf("the policy trusts %q, the route keeps %q of it, and trusts %q", listed, kept, from)
+		}
+	})
+}
