@@ -51,22 +51,23 @@ type relaxation struct{ setting, reason string }
 // use. It looks at the fields themselves, so a new one cannot be forgotten.
 func (b *builder) relaxations() []relaxation {
 	var found []relaxation
-	v := reflect.ValueOf(b.cfg)
-	for i := range v.NumField() {
-		stage := v.Field(i)
-		if stage.Kind() != reflect.Struct {
-			continue
-		}
-		for j := range stage.NumField() {
-			name := stage.Type().Field(j).Name
-			f := stage.Field(j)
+	look := func(prefix string, v reflect.Value) {
+		for i := range v.NumField() {
+			name, f := v.Type().Field(i).Name, v.Field(i)
 			if !strings.HasPrefix(name, "Insecure") || f.IsZero() {
 				continue
 			}
 			if f.Kind() == reflect.Struct {
 				f = f.FieldByName("Reason")
 			}
-			found = append(found, relaxation{v.Type().Field(i).Name + "." + name, f.String()})
+			found = append(found, relaxation{prefix + name, f.String()})
+		}
+	}
+	v := reflect.ValueOf(b.cfg)
+	look("", v)
+	for i := range v.NumField() {
+		if stage := v.Field(i); stage.Kind() == reflect.Struct {
+			look(v.Type().Field(i).Name+".", stage)
 		}
 	}
 	return found

@@ -62,6 +62,8 @@ func (t Type) Description() string {
 		return "The service crashed."
 	case SysDegraded:
 		return "A part of the service stopped working as it should."
+	case SysMonitorDisabled:
+		return "A control does not refuse: it is switched off, or in shadow."
 	case SysRecovered:
 		return "A part of the service works again."
 	}

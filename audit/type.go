@@ -47,6 +47,8 @@ const (
 	SysCrash     Type = "sys_crash"
 	SysDegraded  Type = "sys_degraded"
 	SysRecovered Type = "sys_recovered"
+
+	SysMonitorDisabled Type = "sys_monitor_disabled"
 )
 
 // Category returns the category of t, which follows from its first word, but
@@ -77,7 +79,7 @@ func (t Type) Severity() Severity {
 	switch t {
 	case SysCrash:
 		return Critical
-	case AuthnCredentialInClear, MaliciousSQLi, MaliciousCSRF, SysDegraded:
+	case AuthnCredentialInClear, MaliciousSQLi, MaliciousCSRF, SysDegraded, SysMonitorDisabled:
 		return High
 	case ExcessRateLimitExceeded, MaliciousCORS,
 		MaliciousDirectReference, SuspiciousContent, APIKeyRejected, SessionUseAfterExpire:

@@ -135,11 +135,16 @@ func (s *Stage) Decide(x *exchange.Exchange) exchange.Outcome {
 		p := problem.New(problem.HTTPSRequired, "This request carried a credential in clear text. Anybody on the way may have read it: replace it, and use https.")
 		return exchange.Refuse(p, audit.AuthnCredentialInClear, slog.String("credential", kind(x.Credential)))
 	}
+	// Clear text is everyday life where somebody knocks; who has it in shadow wants
+	// to know who does.
+	o := exchange.Refuse(problem.New(problem.HTTPSRequired, "This service answers over https only."), audit.InputValidationFail,
+		slog.String("reason", "clear text"))
+	o.Quiet = true
 	if location := s.Location(x.Host, x.Request); location != "" {
 		x.SetHeader("Location", location)
-		return exchange.Answer(http.StatusPermanentRedirect)
+		o.Status = http.StatusPermanentRedirect
 	}
-	return exchange.Refuse(problem.New(problem.HTTPSRequired, "This service answers over https only."), "")
+	return o
 }
 
 func kind(k identity.Kind) string {
