@@ -115,6 +115,8 @@ func policy(set config.Settings, routes []module.Route, log *slog.Logger) merlon
 			ExposedHeaders: set.CORS.ExposedHeaders, MaxAge: set.CORS.MaxAge,
 		},
 		RateLimit: limits(set.RateLimits, declared, log),
+
+		InsecureShadow: merlon.InsecureShadow(set.InsecureShadow),
 	}
 	if set.CORS.MaxAge == 0 {
 		cfg.CORS.MaxAge = -1 // the settings' 0 means not at all, the stage's means the default
