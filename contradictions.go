@@ -50,33 +50,34 @@ type relaxation struct{ setting, reason string }
 // relaxations finds every setting whose name begins with Insecure and that is in
 // use. It looks at the fields themselves, so a new one cannot be forgotten.
 func (b *builder) relaxations() []relaxation {
-	var found []relaxation
 	v := reflect.ValueOf(b.cfg)
+	found := relaxed("", v)
 	for i := range v.NumField() {
 		if stage := v.Field(i); stage.Kind() == reflect.Struct {
-			found = append(found, relaxed(v.Type().Field(i).Name, stage)...)
+			found = append(found, relaxed(v.Type().Field(i).Name+".", stage)...)
 		}
 	}
 	for _, r := range b.cfg.Routes {
 		if r.CORS != nil {
-			found = append(found, relaxed(r.Pattern+": CORS", reflect.ValueOf(*r.CORS))...)
+			found = append(found, relaxed(r.Pattern+": CORS.", reflect.ValueOf(*r.CORS))...)
 		}
 	}
 	return found
 }
 
-// relaxed finds what the struct v of this name relaxes.
-func relaxed(name string, v reflect.Value) []relaxation {
+// relaxed finds what the struct v relaxes; prefix stands before the names of its
+// fields.
+func relaxed(prefix string, v reflect.Value) []relaxation {
 	var found []relaxation
 	for i := range v.NumField() {
-		field, f := v.Type().Field(i).Name, v.Field(i)
-		if !strings.HasPrefix(field, "Insecure") || f.IsZero() {
+		name, f := v.Type().Field(i).Name, v.Field(i)
+		if !strings.HasPrefix(name, "Insecure") || f.IsZero() {
 			continue
 		}
 		if f.Kind() == reflect.Struct {
 			f = f.FieldByName("Reason")
 		}
-		found = append(found, relaxation{name + "." + field, f.String()})
+		found = append(found, relaxation{prefix + name, f.String()})
 	}
 	return found
 }

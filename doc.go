@@ -28,7 +28,8 @@
 // two places. What is refused before ratelimit is counted by its guard all the
 // same, so that nothing is free.
 //
-// A stage decides and acts on nothing; [Guard.Handler] acts. Every refusal is an
+// A stage decides and acts on nothing; [Guard.Handler] acts. A control that is rolled
+// out can be in shadow first: see [InsecureShadow]. Every refusal is an
 // RFC 9457 problem document with a request id, and a typed event for the
 // operator. The zero value of every stage's Config is its safe default, never
 // "off": what relaxes a control has a name that begins with Insecure and takes a

@@ -62,3 +62,30 @@ func Example() {
 	// POST 401
 	// POST 200
 }
+
+// A control is rolled out in shadow: it tells what it would refuse, and lets it pass.
+func ExampleInsecureShadow() {
+	guard, err := merlon.New(merlon.Config{
+		Hosts:          []string{"api.example.com"},
+		Routes:         []merlon.Route{{Pattern: "POST /contact", Public: true}},
+		InsecureShadow: merlon.InsecureShadow{Controls: []string{"csrf"}, Reason: "measuring before we enforce"},
+	})
+	if err != nil {
+		panic(err)
+	}
+	api := guard.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "thanks") }))
+
+	r := httptest.NewRequest("POST", "https://api.example.com/contact", nil)
+	r.Header.Set("Sec-Fetch-Site", "cross-site")
+	w := httptest.NewRecorder()
+	api.ServeHTTP(w, r)
+	fmt.Println(w.Code)
+	for _, c := range guard.Counts() {
+		if c.Shadow {
+			fmt.Println(c.Control, c.WouldRefuse)
+		}
+	}
+	// Output:
+	// 200
+	// csrf 1
+}

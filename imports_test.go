@@ -52,10 +52,11 @@ var mayImport = map[string][]string{
 
 	"ratelimit/ratelimittest": {"ratelimit"},
 	"internal/uuid7":          {},
+	"internal/nearest":        {},
 
 	// The facade is the top of the library.
 	".": {"audit", "authn", "authz", "clientip", "cors", "csrf", "exchange", "firewall", "headers", "httpsonly",
-		"identity", "origin", "problem", "ratelimit", "route", "validate"},
+		"identity", "internal/nearest", "origin", "problem", "ratelimit", "route", "validate"},
 }
 
 // heavy is where imports are free: the service, its command and what is built on it.

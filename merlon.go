@@ -62,6 +62,9 @@ type Config struct {
 	// ErrorLog is told of panics, failures and relaxed controls; nil means
 	// [slog.Default].
 	ErrorLog *slog.Logger
+	// InsecureShadow are controls that record what they would refuse and refuse
+	// nothing. Each is told of at start. Default: none.
+	InsecureShadow InsecureShadow
 
 	ClientIP  clientip.Config
 	Headers   headers.Config
@@ -98,6 +101,7 @@ func New(cfg Config) (*Guard, error) {
 	caller := build(b, authn.New, b.cfg.Authn)
 	permission := build(b, authz.New, authz.Config{})
 	content := build(b, validate.New, b.cfg.Validate)
+	b.shadow()
 	b.contradictions(routes)
 	if len(b.errs) > 0 {
 		return nil, errors.Join(b.errs...)
@@ -107,6 +111,8 @@ func New(cfg Config) (*Guard, error) {
 		Routes:   routes,
 		Recorder: b.cfg.Recorder,
 		ErrorLog: b.cfg.ErrorLog,
+
+		InsecureShadow: b.cfg.InsecureShadow.Controls,
 		Stages: []exchange.Stage{
 			clients,             // the one address every later stage uses
 			security,            // before anything can refuse
@@ -126,6 +132,10 @@ func New(cfg Config) (*Guard, error) {
 	})
 	for _, r := range b.relaxations() {
 		b.cfg.ErrorLog.Warn("a control is relaxed", "setting", r.setting, "reason", r.reason)
+	}
+	for _, name := range b.cfg.InsecureShadow.Controls {
+		b.cfg.ErrorLog.Warn("a control is in shadow: what it refuses is recorded and goes on", "control", name,
+			"reason", b.cfg.InsecureShadow.Reason)
 	}
 	return &Guard{chain: chain, csrf: protection, limiter: limiter}, nil
 }

@@ -64,6 +64,8 @@ func (t Type) Description() string {
 		return "A part of the service stopped working as it should."
 	case SysMisconfigured:
 		return "What arrives does not fit the configuration."
+	case SysMonitorDisabled:
+		return "A control does not refuse: it is switched off, or in shadow."
 	case SysRecovered:
 		return "A part of the service works again."
 	}

@@ -298,7 +298,7 @@ func (p *Pipeline) put(e Event, c *commit) error {
 		p.mu.Unlock()
 		return errClosed
 	}
-	if c == nil && cheap(e.Category) {
+	if c == nil && cheap(e) {
 		limit /= 2
 	}
 	if len(p.queue) >= limit {
@@ -321,10 +321,12 @@ func (p *Pipeline) put(e Event, c *commit) error {
 	return nil
 }
 
-// cheap reports whether strangers can cause events of the category at will. These
-// may fill half of the queue, so that a flood of them does not push out what it
-// may be meant to hide.
-func cheap(c Category) bool { return c == SuspiciousActivity || c == RateLimit }
+// cheap reports whether strangers can cause events such as e at will, or everyday
+// traffic does while a control is in shadow. These may fill half of the queue, so that
+// a flood of them does not push out what it may be meant to hide.
+func cheap(e Event) bool {
+	return e.Category == SuspiciousActivity || e.Category == RateLimit || e.Outcome == WouldRefuse
+}
 
 // tell queues an event of the pipeline's own, which is few and not counted.
 func (p *Pipeline) tell(e Event) {

@@ -475,8 +475,9 @@ func TestAFloodLeavesRoomForWhatMatters(t *testing.T) {
 		for range 1000 {
 			p.Record(audit.Event{Type: audit.InputValidationFail})
 			p.Record(audit.Event{Type: audit.ExcessRateLimitExceeded})
+			p.Record(audit.Event{Type: audit.AuthzFail, Outcome: audit.WouldRefuse})
 		}
-		if st := p.Stats(); st.Recorded != 51 || st.Dropped != 1950 {
+		if st := p.Stats(); st.Recorded != 51 || st.Dropped != 2950 {
 			t.Errorf("stats %+v; want half the queue of noise", st)
 		}
 		p.Record(audit.Event{Type: audit.AuthnPasswordChangeFail})

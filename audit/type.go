@@ -50,6 +50,8 @@ const (
 	// SysMisconfigured is something that only running shows: what arrives does not
 	// fit the configuration.
 	SysMisconfigured Type = "sys_misconfigured"
+
+	SysMonitorDisabled Type = "sys_monitor_disabled"
 )
 
 // Category returns the category of t, which follows from its first word, but
@@ -80,7 +82,7 @@ func (t Type) Severity() Severity {
 	switch t {
 	case SysCrash:
 		return Critical
-	case AuthnCredentialInClear, MaliciousSQLi, MaliciousCSRF, SysDegraded:
+	case AuthnCredentialInClear, MaliciousSQLi, MaliciousCSRF, SysDegraded, SysMonitorDisabled:
 		return High
 	case ExcessRateLimitExceeded, MaliciousCORS,
 		MaliciousDirectReference, SuspiciousContent, APIKeyRejected, SessionUseAfterExpire:

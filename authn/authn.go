@@ -53,7 +53,8 @@ func (a *Authenticator) Name() string { return "authn" }
 // Handler returns a handler that authenticates callers and then calls next.
 func (a *Authenticator) Handler(next http.Handler) http.Handler { return exchange.Handler(a, next) }
 
-// Decide finds the caller of x and writes x.Principal.
+// Decide finds the caller of x and writes x.Principal. In shadow, who presents a bad
+// credential goes on as nobody.
 func (a *Authenticator) Decide(x *exchange.Exchange) exchange.Outcome {
 	if r := x.Route(); r != nil && r.Probe {
 		return exchange.Continue()
@@ -61,8 +62,14 @@ func (a *Authenticator) Decide(x *exchange.Exchange) exchange.Outcome {
 	if identity.InQuery(x.Request.URL.RawQuery) {
 		return exchange.Refuse(
 			problem.New(problem.MalformedRequest, "A credential in the query string is not accepted: URLs are logged and shared. Send it in the X-API-Key header, and replace it."),
-			audit.APIKeyRejected, slog.String("reason", "in_query"))
+			audit.APIKeyRejected, slog.String("reason", "in_query")).Else(func() exchange.Outcome { return a.presented(x) })
 	}
+	return a.presented(x)
+}
+
+// presented judges the credential in the header of x.
+func (a *Authenticator) presented(x *exchange.Exchange) exchange.Outcome {
+	x.Identified = true
 	switch x.Credential {
 	case identity.None:
 		return exchange.Continue()

@@ -57,7 +57,9 @@ func (a *Authorizer) Name() string { return "authz" }
 // Handler returns a handler that refuses callers that may not call next.
 func (a *Authorizer) Handler(next http.Handler) http.Handler { return exchange.Handler(a, next) }
 
-// Decide decides whether the caller of x may go on.
+// Decide decides whether the caller of x may go on. In shadow it lets callers pass
+// that lack a role or a scope. Handlers of closed routes rely on a caller, and those
+// of account routes on a person: these refusals are firm.
 func (a *Authorizer) Decide(x *exchange.Exchange) exchange.Outcome {
 	r := a.require
 	if r == nil {
@@ -69,12 +71,12 @@ func (a *Authorizer) Decide(x *exchange.Exchange) exchange.Outcome {
 		return Routed{}.Decide(x)
 	case r.AccountOnly && p.Kind == identity.APIKey:
 		return exchange.Refuse(problem.New(problem.Forbidden, "API keys do not open account routes. Log in."), audit.AuthzFail,
-			slog.String("reason", "account_only"))
+			slog.String("reason", "account_only")).Firmly()
 	case r.Open():
 		return exchange.Continue()
 	case !p.Known():
 		return exchange.Refuse(problem.New(problem.Unauthenticated, "This route needs a caller: log in or present an API key."), audit.AuthzFail,
-			slog.String("reason", "no_credential"))
+			slog.String("reason", "no_credential")).Firmly()
 	case r.Role != "" && p.Role != r.Role:
 		return exchange.Refuse(problem.New(problem.Forbidden, "The caller may not do this."), audit.AuthzFail,
 			slog.String("reason", "role"), slog.String("required", r.Role))

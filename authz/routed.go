@@ -15,7 +15,7 @@ import (
 //
 // The refusals are no events: a path that does not exist is everyday life. The
 // zero Routed is ready, and it refuses everything where no routes are
-// configured.
+// configured. They are firm: what has no route has no policy to go on with.
 type Routed struct{}
 
 // Name returns "route".
@@ -30,9 +30,9 @@ func (Routed) Decide(x *exchange.Exchange) exchange.Outcome {
 	case x.Match.Route != nil:
 		return exchange.Continue()
 	case x.Match.Allow == "":
-		return exchange.Refuse(problem.New(problem.NotFound, "There is nothing at this path."), "")
+		return exchange.Refuse(problem.New(problem.NotFound, "There is nothing at this path."), "").Firmly()
 	}
 	p := problem.New(problem.MethodNotAllowed, "This path is not served with this method.")
 	p.Allow = x.Match.Allow
-	return exchange.Refuse(p, "")
+	return exchange.Refuse(p, "").Firmly()
 }

@@ -71,13 +71,13 @@ func refuse(code problem.Code, detail, reason string) exchange.Outcome {
 }
 
 // ambient reports whether the session cookie proves who the caller is, or might.
-// Authentication lets a cookie pass that proves nobody on open routes only:
-// anywhere else there was none, and to go on would leave the request unprotected.
+// Where there was no authentication a cookie proves nobody on open routes only:
+// anywhere else to go on would leave the request unprotected.
 func ambient(x *exchange.Exchange) bool {
 	if x.Principal.Kind == identity.Session {
 		return true
 	}
-	if x.Credential != identity.Session {
+	if x.Credential != identity.Session || x.Identified {
 		return false
 	}
 	r := x.Route()

@@ -20,12 +20,17 @@ type Config struct {
 	// ErrorLog is told of panics and of the causes of 5xx answers; nil means
 	// [slog.Default].
 	ErrorLog *slog.Logger
+	// InsecureShadow are the names of stages in shadow: what they refuse is recorded
+	// as [audit.WouldRefuse] and goes on, unless the refusal is firm. A name that no
+	// stage has does nothing. Giving a reason and telling of it is for the caller.
+	InsecureShadow []string
 }
 
 // A Chain runs stages in order. It does not change after [New].
 type Chain struct {
 	stages    []Stage
 	objectors []Objector // parallel to stages; nil where a stage is none
+	controls  []*control // parallel to stages; stages of one name share one
 	routes    *route.Table
 	recorder  audit.Recorder
 	errorLog  *slog.Logger
@@ -37,12 +42,16 @@ func New(cfg Config) *Chain {
 	c := &Chain{
 		stages:    slices.Clone(cfg.Stages),
 		objectors: make([]Objector, len(cfg.Stages)),
+		controls:  make([]*control, len(cfg.Stages)),
 		routes:    cfg.Routes,
 		recorder:  cfg.Recorder,
 		errorLog:  cfg.ErrorLog,
 	}
 	for i, s := range c.stages {
 		c.objectors[i], _ = s.(Objector)
+		if c.controls[i] = c.control(s.Name()); c.controls[i] == nil {
+			c.controls[i] = &control{name: s.Name(), shadow: slices.Contains(cfg.InsecureShadow, s.Name())}
+		}
 	}
 	if c.errorLog == nil {
 		c.errorLog = slog.Default()
@@ -54,27 +63,64 @@ func New(cfg Config) *Chain {
 }
 
 // Decide runs the stages until one does not continue, and returns its outcome
-// and the stage. It acts on nothing; adapters do.
+// and the stage. It acts on nothing; adapters do. What a stage in shadow refuses is
+// recorded, and the next stage decides.
 func (c *Chain) Decide(x *Exchange) (Outcome, Stage) {
 	for i, s := range c.stages {
 		o := s.Decide(x)
 		if o.Continues() {
 			continue
 		}
-		if o.Refusal != nil {
-			for _, earlier := range c.objectors[:i] {
-				if earlier == nil {
-					continue
-				}
-				// A refusal can be replaced, never lifted.
-				if other := earlier.Object(x, s, o); other.Refusal != nil && other.Problem != o.Problem {
-					o, s = other, earlier
-				}
-			}
+		if o, by := c.judge(x, i, o); !o.Continues() {
+			return o, by
 		}
-		return o, s
 	}
 	return Continue(), nil
+}
+
+// judge returns what comes of an outcome of stage i that does not continue, and
+// the stage that it is of in the end.
+func (c *Chain) judge(x *Exchange, i int, o Outcome) (Outcome, Stage) {
+	for o.Refusal != nil && c.controls[i].lifts(o) {
+		lifted := *o.Refusal
+		lifted.Lifted = true
+		if other, by := c.object(x, i, Outcome{Refusal: &lifted}); !other.Lifted {
+			return other, by
+		}
+		x.lift(c.controls[i], o)
+		if o.Status != 0 {
+			delete(x.header, "Location") // of a redirect that is not answered
+		}
+		if o.Otherwise == nil {
+			return Continue(), nil
+		}
+		o = o.Otherwise()
+	}
+	if o.Refusal == nil || o.Status != 0 {
+		return Outcome{Status: o.Status}, c.stages[i]
+	}
+	return c.object(x, i, o)
+}
+
+// object asks the stages before stage i about its refusal, and returns the one to
+// go on with and its stage.
+func (c *Chain) object(x *Exchange, i int, o Outcome) (Outcome, Stage) {
+	by := c.stages[i]
+	for j, earlier := range c.objectors[:i] {
+		if earlier == nil {
+			continue
+		}
+		// A refusal can be replaced, never lifted.
+		other := earlier.Object(x, by, o)
+		switch {
+		case other.Refusal == nil || other.Problem == o.Problem:
+		case c.controls[j].lifts(other):
+			x.lift(c.controls[j], other)
+		default:
+			o, by = other, earlier
+		}
+	}
+	return o, by
 }
 
 // Handler returns a handler that enforces the chain and then calls next. Inside

@@ -1,7 +1,6 @@
 package exchange
 
 import (
-	"log/slog"
 	"net/http"
 	"net/netip"
 	"runtime/debug"
@@ -52,22 +51,15 @@ func (e *enforcer) enforce(x *Exchange, w http.ResponseWriter, r *http.Request) 
 	}
 }
 
-// refuse writes the verdict into the event of the exchange.
+// refuse counts the verdict and writes it into the event of the exchange.
 func (c *Chain) refuse(x *Exchange, o Outcome, by Stage) {
-	status := o.Problem.Status()
-	if status >= 500 {
+	if o.Problem.Status() >= 500 {
 		if x.Err() != nil {
 			return // the client hung up, and what it waited for was cut off: no failure of ours
 		}
 		c.errorLog.Error("request refused by a failure", "control", by.Name(), "request_id", x.ID, "error", o.Problem.Error())
 	}
-	if o.Type == "" {
-		return
-	}
-	x.Event.Type, x.Event.Severity = o.Type, o.Severity
-	x.Event.Outcome = audit.Refused
-	x.Note(slog.String("control", by.Name()), slog.String("code", string(o.Problem.Code)), slog.Int("status", status))
-	x.Note(o.Detail...)
+	c.control(by.Name()).refuse(x, o)
 }
 
 // open makes the exchange of a request.

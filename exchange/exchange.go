@@ -5,8 +5,9 @@
 // decides about an exchange and acts on nothing: it returns an [Outcome]. A
 // [Chain] runs stages in order; adapters around a chain act on the outcomes.
 // The adapter here, [Chain.Handler], enforces: it is the only code that writes
-// refusals. Others (to record refusals without enforcing them, to answer a
-// proxy's authorization question, to explain) run the same stages.
+// refusals. What a stage in shadow refuses, the chain records instead and goes on.
+// Other adapters (to answer a proxy's authorization question, to explain) run the
+// same stages. No stage knows what comes of its outcomes.
 package exchange
 
 import (
@@ -63,12 +64,19 @@ type Exchange struct {
 	// Principal is the caller. Written by authn; nobody until then.
 	Principal identity.Principal
 
+	// Identified is set when authn has judged the credential: a Principal that is
+	// nobody is nobody then. Written by authn.
+	Identified bool
+
 	// Guarded is set when the request has been counted by the coarse guard of its
 	// client's address. Written by ratelimit.
 	Guarded bool
 	// Counted is set when the request has been counted by the limits that need to
 	// know who calls. Written by ratelimit.
 	Counted bool
+	// Blamed is set when the request's credential has been counted as a bad one.
+	// Written by ratelimit.
+	Blamed bool
 	// Ended is set when a stage refused or answered: no handler saw the request.
 	Ended bool
 
@@ -81,6 +89,9 @@ type Exchange struct {
 	Event Draft
 
 	chain *Chain // the chain that opened the exchange
+	// lifted are the controls in shadow that would have refused the request. Each
+	// tells of a request once.
+	lifted []string
 	// settlements run when the answer's status is known.
 	settlements []Settlement
 

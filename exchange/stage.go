@@ -20,7 +20,8 @@ type Stage interface {
 
 // An Objector is a [Stage] that is asked when a later stage refuses, and returns
 // the refusal to go on with: o, or another. A refusal can be replaced, never
-// lifted. Counting refused credentials works this way.
+// lifted. Counting refused credentials works this way. It is asked about a refusal
+// that is lifted too (see [Refusal.Lifted]), and may refuse in its stead.
 type Objector interface {
 	Stage
 	Object(x *Exchange, by Stage, o Outcome) Outcome
@@ -33,7 +34,8 @@ type Outcome struct {
 	// Refusal refuses, when it is not nil.
 	*Refusal
 	// Status answers with this status, the headers of the exchange and no body,
-	// when it is not 0 and Refusal is nil.
+	// when it is not 0. Refusal, when there is one too, says what is answered in
+	// this way: a redirect of clear text is a refusal of it.
 	Status int
 }
 
@@ -48,6 +50,20 @@ type Refusal struct {
 	Severity audit.Severity
 	// Detail adds to the event.
 	Detail []slog.Attr
+
+	// Quiet is a refusal that is an event in shadow only: not worth one when it
+	// stands, and all that there is to see when it does not.
+	Quiet bool
+	// Firm is a refusal that stands in shadow too: what comes after it could not
+	// be right without what it refuses. A 5xx is firm in any case: it is a
+	// failure and no verdict.
+	Firm bool
+	// Otherwise decides on when the refusal is lifted: what the stage has not looked
+	// at, since it refused before. Nil continues.
+	Otherwise func() Outcome
+	// Lifted is set by the chain for objectors: the stage is in shadow, and the
+	// exchange goes on as if it had not refused.
+	Lifted bool
 }
 
 // Continue lets the exchange go on to the next stage.
@@ -66,6 +82,22 @@ func Refuse(p *problem.Problem, t audit.Type, detail ...slog.Attr) Outcome {
 func (o Outcome) WithSeverity(s audit.Severity) Outcome {
 	r := *o.Refusal
 	r.Severity = s
+	o.Refusal = &r
+	return o
+}
+
+// Firmly returns o, which must refuse, as a refusal that stands in shadow too.
+func (o Outcome) Firmly() Outcome {
+	r := *o.Refusal
+	r.Firm = true
+	o.Refusal = &r
+	return o
+}
+
+// Else returns o, which must refuse, with what is decided when it is lifted.
+func (o Outcome) Else(decide func() Outcome) Outcome {
+	r := *o.Refusal
+	r.Otherwise = decide
 	o.Refusal = &r
 	return o
 }

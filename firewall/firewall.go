@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -121,21 +122,37 @@ func (s *Stage) Name() string { return "firewall" }
 func (s *Stage) Handler(next http.Handler) http.Handler { return exchange.Handler(s, next) }
 
 // Decide refuses x when it has not one meaning.
+//
+// In shadow it lets pass what is not listed (a host, a method) and what is larger
+// than configured. What has no one meaning is refused all the same: policy might
+// match another path than the one that is served.
 func (s *Stage) Decide(x *exchange.Exchange) exchange.Outcome {
 	r := x.Request
 	if !slices.Contains(s.methods, r.Method) {
-		return s.refuseMethod(x)
+		return s.refuseMethod(x).Else(func() exchange.Outcome {
+			wider := *s
+			wider.methods = []string{r.Method}
+			return wider.Decide(x)
+		})
 	}
-	if fault := s.checkTarget(r); fault != nil {
-		return fault.refuse()
+	fault := s.checkTarget(r)
+	if fault == nil {
+		fault = checkPath(r.URL)
 	}
-	if fault := checkPath(r.URL); fault != nil {
-		return fault.refuse()
+	if fault == nil {
+		fault = s.checkHeader(r)
 	}
-	if fault := s.checkHeader(r); fault != nil {
-		return fault.refuse()
+	switch {
+	case fault == nil:
+		return s.checkHost(x)
+	case !fault.size:
+		return fault.refuse().Firmly()
 	}
-	return s.checkHost(x)
+	return fault.refuse().Else(func() exchange.Outcome {
+		wider := *s
+		wider.maxURI, wider.maxHeaderBytes, wider.maxHeaders = math.MaxInt, math.MaxInt, math.MaxInt
+		return wider.Decide(x)
+	})
 }
 
 func (s *Stage) refuseMethod(x *exchange.Exchange) exchange.Outcome {
@@ -153,15 +170,23 @@ type fault struct {
 	detail string // for the client
 	code   problem.Code
 	event  audit.Type
+	size   bool // it has one meaning, and more of it than is allowed
 }
 
 func malformed(reason, detail string) *fault {
-	return &fault{reason, detail, problem.MalformedRequest, audit.InputValidationFail}
+	return &fault{reason: reason, detail: detail, code: problem.MalformedRequest, event: audit.InputValidationFail}
+}
+
+// oversized is the fault of what is larger than configured.
+func oversized(reason, detail string) *fault {
+	f := malformed(reason, detail)
+	f.size = true
+	return f
 }
 
 // traversal is the fault of a path that reaches for another one.
 func traversal(reason, detail string) *fault {
-	return &fault{reason, detail, problem.MalformedRequest, audit.MaliciousDirectReference}
+	return &fault{reason: reason, detail: detail, code: problem.MalformedRequest, event: audit.MaliciousDirectReference}
 }
 
 func (f *fault) refuse() exchange.Outcome {

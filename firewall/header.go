@@ -15,14 +15,14 @@ func (s *Stage) checkHeader(r *http.Request) *fault {
 	for name, values := range r.Header {
 		lines += len(values)
 		if lines > s.maxHeaders {
-			return malformed("header too large", "The request has too many header fields.")
+			return oversized("header too large", "The request has too many header fields.")
 		}
 		if !isToken(name) {
 			return malformed("header name", "A header field has a malformed name.")
 		}
 		for _, v := range values {
 			if len(v) > s.maxHeaderBytes {
-				return malformed("header too large", "A header field is too long.")
+				return oversized("header too large", "A header field is too long.")
 			}
 			if !isFieldValue(v) {
 				return malformed("header value", "A header field holds a control character.")
@@ -62,7 +62,8 @@ func claims(length []string) bool { return len(length) == 1 && strings.Trim(leng
 func repeated(canonicalName string) *fault {
 	switch canonicalName {
 	case "Authorization", "X-Api-Key":
-		return &fault{"repeated credential", "The request presents more than one credential.", problem.AmbiguousCredentials, audit.InputValidationFail}
+		return &fault{reason: "repeated credential", detail: "The request presents more than one credential.",
+			code: problem.AmbiguousCredentials, event: audit.InputValidationFail}
 	case "Access-Control-Request-Method", "Content-Length", "Content-Location", "Content-Range",
 		"Content-Type", "Date", "From", "Host", "Idempotency-Key", "If-Modified-Since", "If-Range",
 		"If-Unmodified-Since", "Max-Forwards", "Origin", "Proxy-Authorization", "Range", "Referer",

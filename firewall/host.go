@@ -162,9 +162,9 @@ func (s *Stage) checkHost(x *exchange.Exchange) exchange.Outcome {
 	wellFormed, allowed := s.Allows(x.Host)
 	switch {
 	case x.Host == "":
-		return malformed("host missing", "The request names no host.").refuse()
+		return malformed("host missing", "The request names no host.").refuse().Firmly()
 	case !wellFormed:
-		return malformed("host", "The host of the request is malformed.").refuse()
+		return malformed("host", "The host of the request is malformed.").refuse().Firmly()
 	case !allowed:
 		p := problem.New(problem.HostNotAllowed, "This host is not served here.")
 		return exchange.Refuse(p, audit.InputValidationFail, slog.String("reason", "host not allowed"))

@@ -13,7 +13,7 @@ func (s *Stage) checkTarget(r *http.Request) *fault {
 	u := r.URL
 	// RequestURI is empty in requests that no server has read.
 	if len(r.RequestURI) > s.maxURI || len(u.Path)+len(u.RawQuery) > s.maxURI {
-		return malformed("target too long", "The request target is too long.")
+		return oversized("target too long", "The request target is too long.")
 	}
 	// RFC 3986 section 2: whatever is not visible ASCII comes encoded.
 	if !visible(r.RequestURI) || !visible(u.RawQuery) {

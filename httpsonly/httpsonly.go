@@ -136,11 +136,16 @@ func (s *Stage) Decide(x *exchange.Exchange) exchange.Outcome {
 	case identity.InQuery(x.Request.URL.RawQuery):
 		return exposed("query") // a redirect would hand it on
 	}
+	// Clear text is everyday life where somebody knocks; who has it in shadow wants
+	// to know who does.
+	o := exchange.Refuse(problem.New(problem.HTTPSRequired, "This service answers over https only."), audit.InputValidationFail,
+		slog.String("reason", "clear text"))
+	o.Quiet = true
 	if location := s.Location(x.Host, x.Request); location != "" {
 		x.SetHeader("Location", location)
-		return exchange.Answer(http.StatusPermanentRedirect)
+		o.Status = http.StatusPermanentRedirect
 	}
-	return exchange.Refuse(problem.New(problem.HTTPSRequired, "This service answers over https only."), "")
+	return o
 }
 
 // exposed refuses a request whose credential anybody on the way may have read.

@@ -133,10 +133,16 @@ func (c *call) decide() exchange.Outcome {
 		return exchange.Continue()
 	}
 	c.kept.giveBack(c.x)
+	c.kept.tell(c)
+	return c.l.exceeded(c.x, violated, retry)
+}
+
+// exceeded is the refusal of a request for which the named quotas have no room.
+func (l *Limiter) exceeded(x *exchange.Exchange, violated []string, retry time.Duration) exchange.Outcome {
 	p := problem.New(problem.QuotaExceeded, "Too many requests. Wait before trying again.")
 	p.ViolatedPolicies = violated
 	p.RetryAfter = retry
-	if !c.l.tells(c.x, violated[0]) {
+	if !l.tells(x, violated[0]) {
 		return exchange.Refuse(p, "")
 	}
 	return exchange.Refuse(p, audit.ExcessRateLimitExceeded, slog.String("rule", strings.Join(violated, ",")))
@@ -158,6 +164,7 @@ func (l *Limiter) tells(x *exchange.Exchange, rule string) bool {
 // told of in its own refusal only. retry is zero if the request is not refused.
 func (c *call) tell(retry time.Duration) {
 	if c.kept != nil {
+		c.shown = append(c.shown, c.kept.refused...)
 		for i := range c.kept.reqs {
 			c.shown = append(c.shown, shown{c.kept.quotas[i], c.kept.res[i]})
 		}

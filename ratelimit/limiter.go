@@ -102,7 +102,7 @@ func (guardian) Decide(*exchange.Exchange) exchange.Outcome { return exchange.Co
 
 func (g guardian) Object(x *exchange.Exchange, _ exchange.Stage, o exchange.Outcome) exchange.Outcome {
 	l := g.l
-	if x.Guarded || l.isFree(x) {
+	if o.Lifted || x.Guarded || l.isFree(x) {
 		return o
 	}
 	x.Guarded = true
@@ -146,9 +146,10 @@ func (b before) Decide(x *exchange.Exchange) exchange.Outcome {
 	return c.decide()
 }
 
-// Object counts what After would have counted, since a refused request is a request too, and tells what is left.
-// It counts the refusal of a credential, and hides it once there have been too many: then the answer would tell
-// whether the next guess is right.
+// Object counts what After would have counted, since a refused request is a request too, and tells what is left. A
+// request whose refusal is lifted reaches After itself.
+// It counts the refusal of a credential, lifted or not, and hides it once there have been too many: then the answer
+// would tell whether the next guess is right.
 func (b before) Object(x *exchange.Exchange, _ exchange.Stage, o exchange.Outcome) exchange.Outcome {
 	l := b.l
 	if x.Credential == identity.None || l.isFree(x) {
@@ -157,10 +158,11 @@ func (b before) Object(x *exchange.Exchange, _ exchange.Stage, o exchange.Outcom
 	p := l.plan(x.Match.Route)
 	c := l.begin(x, p)
 	defer c.end()
-	if !x.Principal.Known() && o.Problem.Status() == http.StatusUnauthorized {
+	if !x.Principal.Known() && o.Problem.Status() == http.StatusUnauthorized && !x.Blamed {
+		x.Blamed = true
 		c.add(l.badCredentials, 1, "")
 	}
-	if !x.Counted && x.Match.Route != nil {
+	if !o.Lifted && !x.Counted && x.Match.Route != nil {
 		c.addIdentity(p)
 	}
 	if limited := c.decide(); limited.Refusal != nil {

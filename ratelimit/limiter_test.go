@@ -436,7 +436,7 @@ func TestLoginCountsFailuresByAccount(t *testing.T) {
 		t.Errorf("X-RateLimit-Limit %s; want 50", w.Header().Get("X-RateLimit-Limit"))
 	}
 	if e := s.events.list[len(s.events.list)-1]; e.Type != "excess_rate_limit_exceeded" || e.Outcome != "refused" ||
-		slog.GroupValue(e.Detail...).String() != "[control=ratelimit rule=login-account]" {
+		slog.GroupValue(e.Detail...).String() != "[control=ratelimit code=quota-exceeded status=429 rule=login-account]" {
 		t.Errorf("event %+v", e)
 	}
 	s.spend(1, 200, "POST /login", from(60), "Account", "bob", "Answer", "200")

@@ -3,11 +3,9 @@ package ratelimit
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net/http"
 	"time"
 
-	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/exchange"
 	"github.com/merlonhq/merlon/identity"
 	"github.com/merlonhq/merlon/problem"
@@ -22,7 +20,8 @@ type reservation struct {
 	quotas  []*quota // of reqs
 	reqs    []Request
 	res     []Result
-	settled bool // failures are decided
+	refused []shown // of a call that was refused, and the request goes on: the control is in shadow
+	settled bool    // failures are decided
 }
 
 type reservationKey struct{ l *Limiter }
@@ -71,6 +70,18 @@ func (r *reservation) keep(c *call) {
 		r.quotas = append(r.quotas, q)
 		r.reqs = append(r.reqs, req)
 		r.res = append(r.res, c.res[i])
+	}
+}
+
+// tell makes later calls tell of what a refused call found, but for the guards.
+func (r *reservation) tell(c *call) {
+	if r == nil {
+		return
+	}
+	for i, q := range c.quotas {
+		if !q.guard && q != &c.own {
+			r.refused = append(r.refused, shown{q, c.res[i]})
+		}
 	}
 }
 
@@ -124,7 +135,7 @@ type Decision struct {
 	// Limit, Remaining and Reset are those of the tightest rule that counts the account; zero if there is none.
 	Limit, Remaining int
 	Reset            time.Duration
-	// RetryAfter is how long to wait when not Allowed for lack of quota.
+	// RetryAfter is how long to wait for lack of quota.
 	RetryAfter time.Duration
 	// Problem is the answer to give when not Allowed.
 	Problem *problem.Problem
@@ -135,7 +146,8 @@ type Decision struct {
 // account in its canonical form, and do so for accounts that do not exist too. Rules that count failures are
 // settled with the answer's status, or by [Limiter.Settle].
 //
-// When it is refused, the headers and the event of the request are set already; the handler answers Problem.
+// When it is refused, the headers and the event of the request are set already; the handler answers Problem. While
+// the limits are in shadow it is allowed, with RetryAfter telling how long it would have had to wait.
 // The calls of one request must not be concurrent.
 func (l *Limiter) TakeAccount(ctx context.Context, account string) Decision {
 	x := exchange.FromContext(ctx)
@@ -154,20 +166,15 @@ func (l *Limiter) TakeAccount(ctx context.Context, account string) Decision {
 	for _, r := range p.account {
 		c.add(r, weight(x), account)
 	}
-	earlier := len(c.kept.reqs)
+	earlier := len(c.kept.refused) + len(c.kept.reqs)
 	o := c.decide()
-	d := Decision{Allowed: o.Refusal == nil}
-	if o.Refusal != nil {
+	var d Decision
+	if d.Allowed = o.Refusal == nil || !x.Refuse(stageName, o); !d.Allowed {
 		d.Problem = o.Problem
 	}
 	if len(c.shown) > earlier {
 		t := &c.shown[earlier:][tightest(c.shown[earlier:])]
 		d.Limit, d.Remaining, d.Reset, d.RetryAfter = t.res.Limit, t.res.Remaining, t.res.Reset, t.res.RetryAfter
-	}
-	if o.Refusal != nil && o.Type != "" {
-		x.Event.Type, x.Event.Outcome = o.Type, audit.Refused
-		x.Note(slog.String("control", stageName))
-		x.Note(o.Detail...)
 	}
 	return d
 }

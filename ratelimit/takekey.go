@@ -4,13 +4,15 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/merlonhq/merlon/exchange"
 	"github.com/merlonhq/merlon/identity"
 	"github.com/merlonhq/merlon/problem"
 )
 
 // TakeKey counts one use of an API key by the key's own limit, for handlers that
 // are asked whether somebody else's request may go on. Nothing is told in the
-// headers of this answer. The error is a problem of the store: 503.
+// headers of this answer. While the limits are in shadow every use is allowed, and
+// one that would not be is recorded. The error is a problem of the store: 503.
 func (l *Limiter) TakeKey(ctx context.Context, keyID string, own identity.KeyLimit) (Result, error) {
 	k := NewKey(keyName)
 	k.Add(KindAPIKey, keyID)
@@ -21,6 +23,9 @@ func (l *Limiter) TakeKey(ctx context.Context, keyID string, own identity.KeyLim
 			return Result{Allowed: true}, nil
 		}
 		return Result{}, problem.Unavailable(fmt.Errorf("rate limit store: %w", err))
+	}
+	if x := exchange.FromContext(ctx); !res[0].Allowed && x != nil && x.InShadow(stageName) {
+		res[0].Allowed = !x.Refuse(stageName, l.exceeded(x, []string{keyName}, res[0].RetryAfter))
 	}
 	return res[0], nil
 }

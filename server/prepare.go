@@ -138,17 +138,17 @@ func (s *Server) compile(db *sqlstore.DB, modules []module.Module) error {
 	cfg := policy(s.settings, routes, s.log)
 	cfg.Recorder = &s.recorder
 	cfg.Authn = authn.Config{Sessions: authn.Sessions(s.sessions, s.api), Keys: authn.Keys(s.keys, s.api)}
-	guard, err := merlon.New(cfg)
+	s.guard, err = merlon.New(cfg)
 	errs = append(errs, err)
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	s.api.Limits, s.api.CSRF = guard.Limiter(), guard.CSRF()
+	s.api.Limits, s.api.CSRF = s.guard.Limiter(), s.guard.CSRF()
 	mux := http.NewServeMux()
 	for _, r := range routes {
 		mux.Handle(r.Policy.Pattern, r.Endpoint)
 	}
-	s.handler = guard.Handler(mux)
+	s.handler = s.guard.Handler(mux)
 	return nil
 }
 

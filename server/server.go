@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/merlonhq/merlon"
 	"github.com/merlonhq/merlon/apikey"
 	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/server/internal/accounts"
@@ -55,6 +56,7 @@ type Server struct {
 	sessions *session.Manager
 	keys     *apikey.Manager
 	api      *api.API
+	guard    *merlon.Guard
 	handler  http.Handler
 	tls      *tls.Config // nil for clear text
 	recorder recorder
@@ -164,6 +166,7 @@ func (s *Server) Listen() error {
 	}
 	// The first event of a run: what is done before serving comes after it.
 	s.events.Record(audit.Event{Type: audit.SysStartup, Detail: []slog.Attr{slog.String("version", s.version), slog.String("environment", s.settings.Environment)}})
+	s.recordShadow()
 	return nil
 }
 
@@ -229,6 +232,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	err = errors.Join(err, drain(ctx, servers))
 	stop()
 	err = errors.Join(err, loops.Wait())
+	s.logShadow()
 	s.events.Record(audit.Event{Type: audit.SysShutdown})
 	return err
 }
@@ -249,7 +253,7 @@ func drain(ctx context.Context, servers []*http.Server) error {
 	return drained.Wait()
 }
 
-// sweep deletes what has long expired, once an hour.
+// sweep deletes what has long expired, once an hour, and tells of controls in shadow.
 func (s *Server) sweep(ctx context.Context) {
 	tick := time.NewTicker(sweepInterval)
 	defer tick.Stop()
@@ -267,6 +271,7 @@ func (s *Server) sweep(ctx context.Context) {
 			if _, err := s.keys.Sweep(ctx, now); err != nil && ctx.Err() == nil {
 				s.log.Error("API keys: expired ones not deleted", "error", err)
 			}
+			s.logShadow()
 		}
 	}
 }

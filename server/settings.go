@@ -116,6 +116,8 @@ func policy(set config.Settings, routes []module.Route, log *slog.Logger) merlon
 			Debug: set.CORS.Debug, InsecurePrivateNetwork: set.CORS.InsecurePrivateNetwork,
 		},
 		RateLimit: limits(set.RateLimits, declared, log),
+
+		InsecureShadow: merlon.InsecureShadow(set.InsecureShadow),
 	}
 	if set.CORS.MaxAge == 0 {
 		cfg.CORS.MaxAge = -1 // the settings' 0 means not at all, the stage's means the default

@@ -88,10 +88,11 @@ func (v *Validator) Decide(x *exchange.Exchange) exchange.Outcome {
 	}
 	media, p := contentType(r.Header, types)
 	if p != nil && r.ContentLength > 0 {
-		return refuse(p) // nothing needs to be read to know
+		// Nothing needs to be read to know, unless it is to be handed on.
+		return refuse(p).Else(func() exchange.Outcome { return read(x, limit) })
 	}
-	if p := x.ReadBody(limit); p != nil {
-		return refuse(p)
+	if o := read(x, limit); !o.Continues() {
+		return o
 	}
 	if len(x.Body) == 0 {
 		return exchange.Continue() // chunked, and empty: there is nothing to have a type
@@ -103,6 +104,15 @@ func (v *Validator) Decide(x *exchange.Exchange) exchange.Outcome {
 		if err := CheckJSON(x.Body, v.limits); err != nil {
 			return refuse(problemOf(err))
 		}
+	}
+	return exchange.Continue()
+}
+
+// read reads the body. A body that is too large or cannot be read is refused in
+// shadow too: there is nothing whole to hand on.
+func read(x *exchange.Exchange, limit int64) exchange.Outcome {
+	if p := x.ReadBody(limit); p != nil {
+		return refuse(p).Firmly()
 	}
 	return exchange.Continue()
 }

@@ -44,6 +44,7 @@ func (l *loader) check(s *Settings) {
 		l.report(l.where("hosts"), fault{idHostsRequired, "hosts: production needs the names of this service", "write hosts: [api.example.com]"})
 	}
 	l.checkPasswords(s)
+	l.checkShadow(s)
 	if s.Sessions.IdleTimeout > s.Sessions.AbsoluteTimeout && l.fine("sessions.idle_timeout", "sessions.absolute_timeout") {
 		where := l.where("sessions.idle_timeout")
 		if where == notSet {

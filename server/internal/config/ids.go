@@ -45,6 +45,9 @@ const (
 	idCertificate      = "merlon.E052"
 	idCertificateTime  = "merlon.E053"
 	idCertificateHosts = "merlon.E054"
+	idShadowControl    = "merlon.E055"
+	idShadowReason     = "merlon.E056"
+	idShadowNothing    = "merlon.E057"
 
 	idCredentialRoute = "merlon.W001"
 	idHSTSUnsent      = "merlon.W002"
@@ -103,6 +106,9 @@ func Docs() []Doc {
 		{idCertificate, "the certificate or its key cannot be used", "A file is missing, unreadable or not PEM, the key is another certificate's, or the certificate is not for servers."},
 		{idCertificateTime, "the certificate is not valid now", "It has expired or is not valid yet by the clock of this machine; every client would refuse the connection."},
 		{idCertificateHosts, "the certificate is for other hosts", "It names none of hosts, so every client of them would refuse the connection. Names are read from subjectAltName only (RFC 9525)."},
+		{idShadowControl, "an entry of insecure_shadow.controls is no control that can be in shadow", "A misspelt name would leave the control in force unnoticed; a route that is not declared, and what refuses nothing, has no shadow."},
+		{idShadowReason, "insecure_shadow has controls and no reason", "A control that does not refuse is a hole; the reason, logged at start, is what tells it from a mistake."},
+		{idShadowNothing, "insecure_shadow has a reason and no controls", "Either the controls were lost, or the reason was forgotten when they were put in force."},
 		{idCredentialRoute, "a route that checks or makes credentials has no rule", "A rule list replaces the built-in one as a whole; without a rule by address or account, guessing on this route meets only the default limit."},
 		{idHSTSUnsent, "headers.hsts_max_age without TLS", "HSTS is sent over TLS only (RFC 6797 section 7.2), and nothing terminates it here."},
 		{idLoopbackListen, "listening on loopback without trusted_proxies", "Every client then has the address of the proxy in front: limits by address count them as one."},

@@ -8,6 +8,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/merlonhq/merlon/internal/nearest"
 )
 
 // Source is everything that settings are read from.
@@ -186,6 +188,14 @@ func suggest(path string) string {
 		return "did you mean " + elsewhere[0] + "?"
 	}
 	return didYouMean(path, names, "remove it")
+}
+
+// didYouMean is the fix for an unknown name.
+func didYouMean(name string, candidates []string, otherwise string) string {
+	if n := nearest.Name(name, candidates); n != "" {
+		return "did you mean " + n + "?"
+	}
+	return otherwise
 }
 
 // secretsTwice reports secrets that come from more than one place.

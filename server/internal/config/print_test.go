@@ -48,6 +48,8 @@ func TestPrintedSettingsReadBackTheSame(t *testing.T) {
 		yaml := production("")
 		env := []string{
 			"MERLON_AUDIT__LOG=" + file.Draw(t, "log"),
+			"MERLON_INSECURE_SHADOW__CONTROLS=" + rapid.SampledFrom([]string{"csrf", "cors,csrf-token"}).Draw(t, "controls"),
+			"MERLON_INSECURE_SHADOW__REASON=" + rapid.StringMatching(`[!-~é☃][ -~é☃]{0,40}`).Draw(t, "reason"),
 			"MERLON_TLS__CERT=" + file.Draw(t, "cert"), "MERLON_TLS__KEY=" + file.Draw(t, "key"),
 			"MERLON_SECRET_KEY_PREVIOUS=" + testKey + "-1," + testKey + "-2",
 			"MERLON_SESSIONS__IDLE_TIMEOUT=" + rapid.SampledFrom([]string{"1m", "61s", "1h1s", "1h0m0s", "90m"}).Draw(t, "idle"),

@@ -65,6 +65,8 @@ type Settings struct {
 	RateLimits RateLimits
 	// Audit is where security events go.
 	Audit Audit
+	// InsecureShadow are the controls that record what they would refuse.
+	InsecureShadow InsecureShadow
 }
 
 // CORS is the section cors.
@@ -164,6 +166,12 @@ type Audit struct {
 	Stdout     bool   // default false
 	MaxSizeMiB int    // 1 to 10240; default 100
 	Keep       int    // rotated files kept, 1 to 1000; default 10
+}
+
+// InsecureShadow is the section insecure_shadow: both or none.
+type InsecureShadow struct {
+	Controls []string // of merlon.ShadowControls; default none
+	Reason   string   // required with Controls; logged at start
 }
 
 // DatabaseFile returns the FILE of a DatabaseURL "sqlite:FILE".

@@ -64,6 +64,8 @@ var settingRows = []struct {
 	{"rate_limits.bad_credentials.limit", map[string]string{"1": "", "1000000": "", "0": "E008", "1000001": "E008", "x": "E006"}},
 	{"rate_limits.bad_credentials.window", map[string]string{"1s": "", "744h": "", "0s": "E008", "745h": "E008", "1": "E006"}},
 	{"rate_limits.on_store_error", map[string]string{"deny": "", "allow": "", "local": "", "ignore": "E012", "": "E007", "1": "E006"}},
+	{"insecure_shadow.controls", map[string]string{"[]": "", "[csrf]": "E056", "[crsf]": "E055", "[route]": "E055", "[headers]": "E055", "[csrf, csrf]": "E034", "csrf": "E006", "[\"\"]": "E007", "": "E007"}},
+	{"insecure_shadow.reason", map[string]string{"": "", "\"\"": "", "why": "E057", "\" \"": "", "[why]": "E006", "1": "E006"}},
 	{"audit.log", map[string]string{"logs/x.log": "", "/var/log/x.log": "", "": "E035", "1": "E006", "\"a\\0b\"": "E006", "\"-----BEGIN PRIVATE KEY-----\"": "E006"}},
 	{"audit.stdout", map[string]string{"true": "", "false": "", "on": "E006", "": "E007"}},
 	{"audit.max_size_mib", map[string]string{"1": "", "10240": "", "0": "E008", "10241": "E008", "100MiB": "E006", "": "E007"}},
@@ -218,6 +220,9 @@ audit:
   stdout: false
   max_size_mib: 100
   keep: 10
+insecure_shadow:
+  controls: []
+  reason: ""
 `
 	if got := string(s.YAML()); got != want {
 		t.Errorf("defaults:\n%s", got)

@@ -77,6 +77,8 @@ func settings() []field[Settings] {
 		{"audit.stdout", func(s *Settings) any { return &s.Audit.Stdout }, spec{}},
 		{"audit.max_size_mib", func(s *Settings) any { return &s.Audit.MaxSizeMiB }, whole(1, 10240)},
 		{"audit.keep", func(s *Settings) any { return &s.Audit.Keep }, whole(1, 1000)},
+		{"insecure_shadow.controls", func(s *Settings) any { return &s.InsecureShadow.Controls }, spec{check: checkShadowControl}},
+		{"insecure_shadow.reason", func(s *Settings) any { return &s.InsecureShadow.Reason }, spec{}},
 	}
 }
 

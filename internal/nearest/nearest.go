@@ -1,8 +1,9 @@
-package config
+// Package nearest finds what somebody meant who misspelt a name.
+package nearest
 
-// nearest returns the candidate with the fewest edits from name, or "" when
-// none is near enough to be what was meant.
-func nearest(name string, candidates []string) string {
+// Name returns the candidate with the fewest edits from name, or "" when none is
+// near enough to be what was meant.
+func Name(name string, candidates []string) string {
 	if len(name) > 64 {
 		return ""
 	}
@@ -13,14 +14,6 @@ func nearest(name string, candidates []string) string {
 		}
 	}
 	return best
-}
-
-// didYouMean is the fix for an unknown name.
-func didYouMean(name string, candidates []string, otherwise string) string {
-	if n := nearest(name, candidates); n != "" {
-		return "did you mean " + n + "?"
-	}
-	return otherwise
 }
 
 // editDistance counts insertions, deletions, replacements and swaps of
