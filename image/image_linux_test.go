@@ -140,6 +140,13 @@ func TestTheImageHoldsWhatItNeedsAndItsUserCanWriteToTheVolumeOnly(t *testing.T)
 	if i.uid != 65532 || i.gid != 65532 {
 		t.Errorf("USER %s, want 65532:65532", i.user)
 	}
+	doc := documented(t)
+	if want := []string{i.volume, "/run/secrets:ro"}; !slices.Equal(doc.mounts, want) {
+		t.Errorf("the documentation mounts %q, want %q", doc.mounts, want)
+	}
+	if doc.port != i.port {
+		t.Errorf("the documentation publishes port %s, the image has %s", doc.port, i.port)
+	}
 	if i.volume != i.dir {
 		t.Errorf("VOLUME %s and WORKDIR %s: the default files are not in the volume", i.volume, i.dir)
 	}
@@ -203,9 +210,7 @@ func (i image) surround(t *testing.T) surroundings {
 	s.container = container{
 		Root: root, Mounts: map[string]string{i.volume: s.volume, "/run/secrets": secrets}, Fixed: []string{"/run/secrets"},
 		UID: i.uid, GID: i.gid, Dir: i.dir,
-		Argv: slices.Concat(i.entrypoint, i.cmd),
-		Env: append(slices.Clone(i.env), "MERLON_HOSTS=api.example.com",
-			"MERLON_TLS__CERT=/run/secrets/cert.pem", "MERLON_TLS__KEY=/run/secrets/key.pem"),
+		Argv: slices.Concat(i.entrypoint, i.cmd), Env: append(slices.Clone(i.env), documented(t).env...),
 	}
 	return s
 }
@@ -345,8 +350,7 @@ func isConfined(t *testing.T, i image, pid int) {
 func servesTLS(t *testing.T, i image, s surroundings, pid int) {
 	t.Helper()
 	password := rand.Text()
-	args := append([]string{"/merlon", "users", "create", "--username", "ada", "--email", "ada@example.com", "--password-stdin"}, i.cmd[1:]...)
-	if code, said := s.exec(t, pid, password+"\n", args...); code != 0 {
+	if code, said := s.exec(t, pid, password+"\n", documented(t).exec...); code != 0 {
 		t.Fatalf("users create: exit %d: %s", code, said)
 	}
 	transport := &http.Transport{DialContext: dialIn(pid), TLSClientConfig: &tls.Config{RootCAs: s.pool, ServerName: "api.example.com"}}
