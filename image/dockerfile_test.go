@@ -3,10 +3,12 @@ package image_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // A step is one instruction of a Dockerfile.
@@ -198,5 +200,29 @@ func TestTheDockerfileHasNoInstructionThatIsNotTested(t *testing.T) {
 		if _, err := parse(bad); err == nil {
 			t.Errorf("%s: was accepted", name)
 		}
+	}
+}
+
+func TestTheHealthCheckOfTheImageAnswersWithinItsTimeOut(t *testing.T) {
+	d := readDockerfile(t)
+	if want := map[string]string{"interval": "30s", "timeout": "10s", "start-period": "30s", "retries": "3"}; !maps.Equal(d.timing, want) {
+		t.Errorf("the health check has %v, want %v", d.timing, want)
+	}
+	// The command gives up after five seconds, and says why.
+	if timeout, err := time.ParseDuration(d.timing["timeout"]); err != nil || timeout <= 5*time.Second {
+		t.Errorf("%v: --timeout=%s, want more than 5s", err, d.timing["timeout"])
+	}
+}
+
+// What rarely changes comes first, so that a change of the source fetches nothing.
+func TestModulesAreFetchedBeforeTheSourceIsCopied(t *testing.T) {
+	var order []string
+	for _, s := range readDockerfile(t).build {
+		if text := s.op + " " + s.text; s.op == "COPY" || text == "RUN go mod download" {
+			order = append(order, text)
+		}
+	}
+	if want := []string{"COPY go.mod go.sum ./", "RUN go mod download", "COPY . ."}; !slices.Equal(order, want) {
+		t.Errorf("the build stage has %q, want %q", order, want)
 	}
 }

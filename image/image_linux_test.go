@@ -402,15 +402,6 @@ func tellsOfADatabaseThatFails(t *testing.T, i image, s surroundings, pid int) {
 	}
 }
 
-func TestTheHealthCheckOfTheImageAnswersWithinItsTimeOut(t *testing.T) {
-	d := readDockerfile(t)
-	timeout, err := time.ParseDuration(d.timing["timeout"])
-	// The command gives up after five seconds, and says why.
-	if err != nil || timeout <= 5*time.Second {
-		t.Errorf("%v: --timeout=%s, want more than 5s", err, d.timing["timeout"])
-	}
-}
-
 func TestAContainerWithoutSettingsSaysWhatIsMissing(t *testing.T) {
 	i := layOut(t)
 	s := i.surround(t)
