@@ -78,6 +78,10 @@ func TestRegistrationRules(t *testing.T) {
 
 		{"a full name", "full_name", "Ada O'Brien", "Ada O'Brien", ""},
 		{"no full name", "full_name", nil, nil, "ok"},
+		{"an empty full name", "full_name", "", nil, "too-short"},
+		{"a full name of blanks", "full_name", "   ", nil, "too-short"},
+		{"a full name of markup only", "full_name", "<b></b>", nil, "too-short"},
+		{"a full name of one character", "full_name", "李", "李", ""},
 		{"a full name of 100 characters", "full_name", long(100, "ä"), long(100, "ä"), ""},
 		{"a full name of 101", "full_name", long(101, "ä"), nil, "too-long"},
 		{"a full name of two lines", "full_name", "Ada\nLovelace", nil, "control-character"},

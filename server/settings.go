@@ -29,6 +29,10 @@ func (s Settings) Environment() string { return s.set.Environment }
 // Listen returns the TCP address to serve, such as ":8443".
 func (s Settings) Listen() string { return s.set.Listen }
 
+// CertificateFile returns the path of the PEM file of the certificate that is served
+// with, "" for clear text.
+func (s Settings) CertificateFile() string { return s.set.TLS.Cert }
+
 // A Source is everything that settings are read from.
 type Source struct {
 	// File is the path of the YAML file. Empty means none.

@@ -28,7 +28,7 @@ func TestHelp(t *testing.T) {
 		{args: []string{"serve", "--help"}, want: []string{"--config", "--listen"}, examples: true},
 		{args: []string{"users", "--help"}, want: []string{"users create"}},
 		{args: []string{"users", "create", "--help"}, want: []string{"--username", "--email", "--role", "--password-stdin", "--config"}, examples: true},
-		{args: []string{"health", "--help"}, want: []string{"--url", "http://127.0.0.1:8080", "--url https://api.example.com"}, examples: true},
+		{args: []string{"health", "--help"}, want: []string{"--url", "--config", "http://127.0.0.1:8080", "--url https://api.example.com"}, examples: true},
 		{args: []string{"version", "--help"}, want: []string{"Usage: merlon version"}},
 	} {
 		t.Run(strings.Join(append([]string{"merlon"}, tt.args...), " "), func(t *testing.T) {

@@ -29,7 +29,7 @@ type registration struct {
 	Username string                    `json:"username" text:"identifier" minLength:"3" maxLength:"50" pattern:"[a-z0-9][a-z0-9_.-]{2,49}" doc:"Trimmed and lower-cased." example:"ada"`
 	Email    string                    `json:"email" text:"line" format:"email" maxLength:"254" example:"ada@example.com"`
 	Password string                    `json:"password" text:"secret" minLength:"8" maxLength:"128" doc:"Counted in code points. No rules of composition; common passwords and those made of the account's own words are refused."`
-	FullName validate.Optional[string] `json:"full_name" text:"line" maxLength:"100"`
+	FullName validate.Optional[string] `json:"full_name" text:"line" minLength:"1" maxLength:"100"`
 	Bio      validate.Optional[string] `json:"bio" text:"prose" maxLength:"500" doc:"At most three links."`
 	Website  validate.Optional[string] `json:"website" text:"line" format:"uri" maxLength:"2048"`
 }
@@ -43,7 +43,7 @@ func (r *registration) Check(rep *validate.Report) {
 }
 
 type profileChange struct {
-	FullName validate.Optional[string] `json:"full_name" text:"line" maxLength:"100"`
+	FullName validate.Optional[string] `json:"full_name" text:"line" minLength:"1" maxLength:"100"`
 	Bio      validate.Optional[string] `json:"bio" text:"prose" maxLength:"500" doc:"At most three links."`
 	Website  validate.Optional[string] `json:"website" text:"line" format:"uri" maxLength:"2048"`
 }
