@@ -54,6 +54,11 @@ func (l *loader) check(s *Settings) {
 	if s.Audit.Log == "" && !s.Audit.Stdout && l.fine("audit.log", "audit.stdout") {
 		l.report(l.where("audit.log"), fault{idNoEventLog, "audit: security events go nowhere", "write audit.log, or audit.stdout: true"})
 	}
+	l.checkFiles(s)
+	l.checkHeadersTwice("rate_limits.default.by", s.RateLimits.Default.By)
+	for _, r := range s.RateLimits.Rules {
+		l.checkHeadersTwice("rate_limits.rules", r.By)
+	}
 	if l.fine("rate_limits.rules") {
 		for _, r := range unguarded(s.RateLimits.Rules) {
 			l.report(l.where("rate_limits.rules"), fault{idCredentialRoute, "rate_limits.rules: no rule limits " + r + " by address or account",
@@ -65,10 +70,10 @@ func (l *loader) check(s *Settings) {
 func (l *loader) checkKeys(s *Settings) {
 	if !s.SecretKey.IsSet() && l.fine("secret_key") {
 		if s.Environment == Development {
-			s.SecretKey, s.SecretKeyGenerated = generateKey(), true
+			s.SecretKey, s.SecretKeyGenerated = GenerateKey(), true
 		} else {
 			l.report(notSet, fault{idKeyRequired, "secret_key: production needs one",
-				"set MERLON_SECRET_KEY_FILE to a file with the output of openssl rand -base64 32"})
+				"set MERLON_SECRET_KEY_FILE to a file with the output of merlon secrets generate"})
 		}
 	}
 	if s.SecretKey.IsSet() && slices.ContainsFunc(s.SecretKeyPrevious, s.SecretKey.Equal) {

@@ -69,6 +69,7 @@ func TestEachIDHasATriggerAndACleanNeighbour(t *testing.T) {
 		"E035": {y("audit: {log: \"\"}"), y("audit: {log: \"\", stdout: true}")},
 		"E036": {y("", "MERLON_RATE_LIMITS__RULES=[]"), y("", "MERLON_RATE_LIMITS__DEFAULT__LIMIT=9")},
 		"E037": {y("secret_key_previous: [" + testKey + "]"), y("secret_key_previous: [" + testKey + "x]")},
+		"E059": {y("audit: {log: ./merlon.yaml}"), y("audit: {log: ./merlon.log}")},
 		"W001": {y(strings.Replace(rule, ", POST /api/v1/users]", "]", 1)), y(rule)},
 		"W002": {dev("headers: {hsts_max_age: 24h}"), dev("headers: {hsts_max_age: 24h}\ntls: {cert: c, key: k}")},
 		"W003": {y("trusted_proxies: []\nlisten: \"127.0.0.1:1\"\ntls: {cert: c, key: k}"), y("trusted_proxies: []\nlisten: \"10.0.0.1:1\"\ntls: {cert: c, key: k}")},

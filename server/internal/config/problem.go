@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -59,12 +60,14 @@ type fault struct {
 
 const maxShown = 80
 
+const notShown = "the value (not shown)"
+
 // show quotes a rejected value that is not a secret by its setting. It shows
 // nothing that looks like one by mistake: a key pasted where a path belongs, or
 // a password inside a URL.
 func show(v string) string {
-	if strings.ContainsAny(v, "@\n\r") || strings.Contains(v, "PRIVATE KEY") {
-		return "the value (not shown)"
+	if strings.ContainsAny(v, "@\n\r") || strings.Contains(v, "PRIVATE KEY") || looksSecret(v) {
+		return notShown
 	}
 	if len(v) > maxShown {
 		cut := maxShown
@@ -74,6 +77,31 @@ func show(v string) string {
 		return strconv.Quote(v[:cut]) + "…"
 	}
 	return strconv.Quote(v)
+}
+
+// ShowPath returns a path that a setting names, unless it looks like a secret that
+// was written where its file belongs.
+func ShowPath(path string) string {
+	if strings.ContainsAny(path, "@\n\r") || looksSecret(path) {
+		return "the file (its name is not shown)"
+	}
+	return path
+}
+
+// looksSecret reports whether a part of v is long, and as mixed as what random
+// bytes are written in: base64, base32, hex, an API key, a token.
+func looksSecret(v string) bool {
+	// Of base64 a slash may be a part, of a path or a URL it is not.
+	if !strings.Contains(v, "://") && !strings.HasPrefix(v, "/") && !strings.ContainsAny(v, " .") && len(v) >= minKeyBytes {
+		v = strings.ReplaceAll(v, "/", "")
+	}
+	const long, varied = 16, 8
+	parts := strings.FieldsFunc(v, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("+=_-", r))
+	})
+	return slices.ContainsFunc(parts, func(part string) bool {
+		return len(part) >= long && strings.ContainsAny(part, "0123456789") && strings.IndexFunc(part, unicode.IsLetter) >= 0 && distinctBytes(part) >= varied
+	})
 }
 
 // oneLine keeps control characters of names and paths from the terminal.
