@@ -55,6 +55,7 @@ func (l *loader) check(s *Settings) {
 		l.report(l.where("audit.log"), fault{idNoEventLog, "audit: security events go nowhere", "write audit.log, or audit.stdout: true"})
 	}
 	l.checkFiles(s)
+	l.checkTokenHeader(s)
 	l.checkHeadersTwice("rate_limits.default.by", s.RateLimits.Default.By)
 	for _, r := range s.RateLimits.Rules {
 		l.checkHeadersTwice("rate_limits.rules", r.By)
@@ -113,6 +114,16 @@ func (l *loader) checkTransport(s *Settings) {
 	if !terminated && l.isGiven("headers.hsts_max_age") && l.fine("headers.hsts_max_age") {
 		l.report(l.where("headers.hsts_max_age"), fault{idHSTSUnsent, "headers.hsts_max_age: HSTS is sent over TLS only, and nothing terminates it",
 			"set tls or trusted_proxies, or remove it"})
+	}
+}
+
+// checkTokenHeader finds that pages of other origins could not send what every
+// change with a session needs.
+func (l *loader) checkTokenHeader(s *Settings) {
+	sends := func(name string) bool { return strings.EqualFold(name, "X-CSRF-Token") }
+	if s.CORS.Credentials && !slices.ContainsFunc(s.CORS.RequestHeaders, sends) && l.fine("cors.credentials", "cors.request_headers") {
+		l.report(l.where("cors.request_headers"), fault{idTokenHeader, "cors.request_headers lacks X-CSRF-Token, which cookies are of no use without",
+			"add it, or write cors: {credentials: false}"})
 	}
 }
 

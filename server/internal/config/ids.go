@@ -41,7 +41,9 @@ const (
 	idOnlyInFile       = "merlon.E036"
 	idKeyPreviousSame  = "merlon.E037"
 
-	idSameFile = "merlon.E059"
+	idSameFile    = "merlon.E059"
+	idNotTogether = "merlon.E060" // not of a load, see NotTogether
+	idTokenHeader = "merlon.E061"
 
 	idCredentialRoute = "merlon.W001"
 	idHSTSUnsent      = "merlon.W002"
@@ -96,6 +98,7 @@ func Docs() []Doc {
 		{idOnlyInFile, "a section or list of objects in a variable", "Variables hold single values and lists of them."},
 		{idKeyPreviousSame, "secret_key_previous holds secret_key", "The rotation has not happened."},
 		{idSameFile, "two settings name one file", "The service would write its database or its events over the settings, a key or each other."},
+		{idTokenHeader, "cors.request_headers lacks X-CSRF-Token", "With cors.credentials, pages of other origins could log in and then change nothing: every change with a session needs the token."},
 		{idCredentialRoute, "a route that checks or makes credentials has no rule", "A rule list replaces the built-in one as a whole; without a rule by address or account, guessing on this route meets only the default limit."},
 		{idHSTSUnsent, "headers.hsts_max_age without TLS", "HSTS is sent over TLS only (RFC 6797 section 7.2), and nothing terminates it here."},
 		{idLoopbackListen, "listening on loopback without trusted_proxies", "Every client then has the address of the proxy in front: limits by address count them as one."},

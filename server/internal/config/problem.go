@@ -53,6 +53,12 @@ func Parsed(problems []Problem) bool {
 	return true
 }
 
+// NotTogether returns the problem of settings that a part of the service refuses
+// though each of them is good.
+func NotTogether(err error) Problem {
+	return newProblem(notSet, fault{idNotTogether, err.Error(), "change one of the settings that it names"})
+}
+
 // fault is a problem that does not know yet where it is.
 type fault struct {
 	id, message, fix string

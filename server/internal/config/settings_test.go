@@ -38,7 +38,7 @@ var settingRows = []struct {
 		"[10.0.0.1/24]": "E020", "[10.0.0]": "E020", "[proxy.example.com]": "E020", "[\"fe80::1%eth0\"]": "E020", "[\"\"]": "E007", "[10.0.0.1, 10.0.0.1/32]": "E034", "10.0.0.1": "E006"}},
 	{"cors.credentials", map[string]string{"true": "", "false": "", "": "E007", "\"true\"": "E006", "yes": "E006", "1": "E006", "[]": "E006"}},
 	{"cors.methods", map[string]string{"[GET, HEAD, OPTIONS]": "", "[]": "", "[get]": "E012", "[\"*\"]": "E012", "[TRACE]": "E012", "[GET, GET]": "E034", "GET": "E006", "": "E007"}},
-	{"cors.request_headers", map[string]string{"[X-A]": "", "[]": "", "[\"*\"]": "E026", "[\"X A\"]": "E026", "[\"X:A\"]": "E026", "[cookie]": "E026", "[Sec-Fetch-Site]": "E026", "[\"\"]": "E007", "X-A": "E006"}},
+	{"cors.request_headers", map[string]string{"[X-CSRF-Token]": "", "[X-A, x-csrf-token]": "", "[X-A]": "E061", "[]": "E061", "[\"*\"]": "E026", "[\"X A\"]": "E026", "[\"X:A\"]": "E026", "[cookie]": "E026", "[Sec-Fetch-Site]": "E026", "[\"\"]": "E007", "X-A": "E006"}},
 	{"cors.exposed_headers", map[string]string{"[X-A]": "", "[]": "", "[\"*\"]": "E026", "[set-cookie]": "E026", "[\"é\"]": "E026", "[X-A, X-A]": "E034", "true": "E006"}},
 	{"cors.max_age", map[string]string{"0s": "", "24h": "", "24h1s": "E008", "-1s": "E008", "1500ms": "E008", "0": "E006", "600": "E006", "\"600\"": "E006", "1 day": "E006", "": "E007", "[1h]": "E006", "9999999999h": "E006"}},
 	{"security_contact", map[string]string{"mailto:security@example.com": "", "https://example.com/security": "", "\"tel:+1-201-555-0123\"": "", "": "", "security@example.com": "E025", "http://example.com": "E025",

@@ -82,6 +82,8 @@ func TestEachFindingHasATriggerAndACleanNeighbour(t *testing.T) {
 		"W035": {bad: certificate(request{-61, 29, "api.example.com", 0}), good: certificate(request{-59, 31, "api.example.com", 0})},
 		"W036": {bad: both(certificate(good), setting("hosts", "[api.example.com, other.example.com]")), good: certificate(good)},
 		"W037": {bad: certificate(request{-10, 80, "api.example.com", 1024}), good: certificate(request{-10, 80, "api.example.com", 2048})},
+		"W038": {bad: setting("rate_limits", limits(login, account, register, "{name: x, match: [POST /api/v1/api-keys], limit: 5, window: 1m, by: [account]}")),
+			good: setting("rate_limits", limits(login, account, register, "{name: x, match: [POST /api/v1/api-keys], limit: 5, window: 1m, by: [principal]}"))},
 	}
 	// What depends on another choice has more than one finding.
 	pairs := map[string]bool{"W006": true}

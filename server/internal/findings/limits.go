@@ -128,6 +128,16 @@ func notByAccount(s *subject) []hit {
 	return out
 }
 
+func accountUnknown(s *subject) []hit {
+	var out []hit
+	for i, r := range s.set.RateLimits.Rules {
+		if slices.Contains(r.By, "account") && !slices.ContainsFunc(config.PasswordRoutes(), r.Covers) {
+			out = append(out, s.at(entry("rate_limits.rules", i), "rule "+r.Name+" counts by account and matches no route that checks passwords", "count by principal_or_address or address")...)
+		}
+	}
+	return out
+}
+
 func looseRegistration(s *subject) []hit {
 	const accounts = 100
 	if n, setting, ok := s.tightest(config.RegisterRoute, byAddress, time.Minute); ok && n > accounts {

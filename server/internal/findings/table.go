@@ -42,8 +42,11 @@ func rows() []row {
 		{"merlon.E058", Critical, []string{"tls.cert", "tls.key"}, always,
 			"the certificate cannot be used",
 			"Without it nothing is served: the files are missing or unreadable, are not PEM, or do not belong together.", certificateUnusable},
+		{"merlon.E060", Critical, nil, nil,
+			"settings that do not work together",
+			"Each is good, and a part of the service refuses what they make: nothing could be served.", nil},
 		{"merlon.W001", High, []string{"rate_limits.rules"}, nil, "", "", nil},
-		{"merlon.W002", Low, []string{"headers.hsts_max_age"}, nil, "", "", nil},
+		{"merlon.W002", Medium, []string{"headers.hsts_max_age"}, nil, "", "", nil},
 		{"merlon.W003", Medium, []string{"listen", "trusted_proxies"}, nil, "", "", nil},
 		{"merlon.W004", Low, []string{"password.min_length"}, inProduction,
 			"passwords under 15 characters are the only factor",
@@ -147,5 +150,8 @@ func rows() []row {
 		{"merlon.W037", High, []string{"tls.cert"}, inProduction,
 			"the certificate is weak",
 			"RSA keys under 2048 bits and signatures with SHA-1 or MD5 can be forged.", certificateWeak},
+		{"merlon.W038", Medium, []string{"rate_limits.rules"}, inProduction,
+			"a rule by account where no password is checked",
+			"An account is known on the routes that check passwords only: the rule counts nothing, and takes the place of the default limit.", accountUnknown},
 	}
 }
