@@ -40,7 +40,7 @@ func (s *Server) prepare(modules []module.Module) error {
 	check(err)
 	hash, err := hasher(s.settings.Password)
 	check(err)
-	choose, err := passwordPolicy(s.settings.Password)
+	choose, err := passwordPolicy(s.settings)
 	check(err)
 	db, err := s.prepareStores(modules)
 	if check(err); err != nil {

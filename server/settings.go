@@ -223,9 +223,11 @@ func hasher(set config.Password) (*password.Hasher, error) {
 	})
 }
 
-func passwordPolicy(set config.Password) (*password.Policy, error) {
-	cfg := password.PolicyConfig{MinLength: set.MinLength}
-	if set.Algorithm == string(password.Bcrypt) {
+// passwordPolicy knows the names of the service, which are guessed first after the
+// common passwords and those of the account.
+func passwordPolicy(set config.Settings) (*password.Policy, error) {
+	cfg := password.PolicyConfig{MinLength: set.Password.MinLength, ContextWords: append([]string{"merlon"}, set.Hosts...)}
+	if set.Password.Algorithm == string(password.Bcrypt) {
 		cfg.MaxBytes = 72 // bcrypt reads no more; what is longer is refused, not cut
 	}
 	return password.NewPolicy(cfg)
