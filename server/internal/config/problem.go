@@ -101,13 +101,31 @@ func looksSecret(v string) bool {
 	if !strings.Contains(v, "://") && !strings.HasPrefix(v, "/") && !strings.ContainsAny(v, " .") && len(v) >= minKeyBytes {
 		v = strings.ReplaceAll(v, "/", "")
 	}
-	const long, varied = 16, 8
+	const long, varied = 16, 5
+	if strings.Contains(v, "mrl_") {
+		return true
+	}
 	parts := strings.FieldsFunc(v, func(r rune) bool {
 		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("+=_-", r))
 	})
 	return slices.ContainsFunc(parts, func(part string) bool {
-		return len(part) >= long && strings.ContainsAny(part, "0123456789") && strings.IndexFunc(part, unicode.IsLetter) >= 0 && distinctBytes(part) >= varied
+		mixed := strings.ContainsAny(part, "0123456789") && strings.IndexFunc(part, unicode.IsLetter) >= 0
+		return len(part) >= long && distinctBytes(part) >= varied && (mixed || 5*caseChanges(part) > len(part))
 	})
+}
+
+// caseChanges counts neighbouring letters of different case: few in names, however
+// they are written, and half of all in random text.
+func caseChanges(s string) int {
+	upper := func(c byte) bool { return c >= 'A' && c <= 'Z' }
+	lower := func(c byte) bool { return c >= 'a' && c <= 'z' }
+	n := 0
+	for i := 1; i < len(s); i++ {
+		if upper(s[i-1]) && lower(s[i]) || lower(s[i-1]) && upper(s[i]) {
+			n++
+		}
+	}
+	return n
 }
 
 // oneLine keeps control characters of names and paths from the terminal.

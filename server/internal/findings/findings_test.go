@@ -152,9 +152,23 @@ func TestDevelopmentOnThisMachineHasNoFindings(t *testing.T) {
 }
 
 func TestAShortLivedCertificateIsNotAlwaysAtItsEnd(t *testing.T) {
-	newWorld(t).certificate(request{-3, 3, "api.example.com", 0}).want("", 0)
+	newWorld(t).certificate(request{-5, 3, "api.example.com", 0}).want("", 0)
 	newWorld(t).certificate(request{-5, 1, "api.example.com", 0}).want("merlon.W035", 1)
 	newWorld(t).certificate(request{1, 90, "api.example.com", 0}).want("merlon.W034", 1)
+}
+
+// Of several rules over a route the tightest binds, and one that counts all clients
+// together, or by a part that the client chooses, is none by address.
+func TestTheTightestRuleByAddressBinds(t *testing.T) {
+	loose := with(with(login, "limit: 5", "limit: 500"), "name: login", "name: loose")
+	newWorld(t).set("rate_limits", limits(loose, login, account, register)).want("", 0)
+	newWorld(t).set("rate_limits", limits(login, loose, account, register)).want("", 0)
+	together := with(login, "[address]", "[route]")
+	found := newWorld(t).set("rate_limits", limits(together, account, register)).check()
+	want := "merlon.W015" + strings.Repeat(" merlon.W017", len(config.PasswordRoutes()))
+	if got := idsOf(found); got != want {
+		t.Errorf("%s, want %s: %s", got, want, lines(found))
+	}
 }
 
 // Errors are findings too, and the worst come first.
