@@ -98,7 +98,8 @@ func ShowPath(path string) string {
 // bytes are written in: base64, base32, hex, an API key, a token.
 func looksSecret(v string) bool {
 	// Of base64 a slash may be a part, of a path or a URL it is not.
-	if !strings.Contains(v, "://") && !strings.HasPrefix(v, "/") && !strings.ContainsAny(v, " .") && len(v) >= minKeyBytes {
+	isPath := strings.HasPrefix(v, "/") && !strings.ContainsAny(v, "+=")
+	if !isPath && !strings.Contains(v, "://") && !strings.ContainsAny(v, " .") && len(v) >= minKeyBytes {
 		v = strings.ReplaceAll(v, "/", "")
 	}
 	const long, varied = 16, 5
@@ -110,7 +111,8 @@ func looksSecret(v string) bool {
 	})
 	return slices.ContainsFunc(parts, func(part string) bool {
 		mixed := strings.ContainsAny(part, "0123456789") && strings.IndexFunc(part, unicode.IsLetter) >= 0
-		return len(part) >= long && distinctBytes(part) >= varied && (mixed || 5*caseChanges(part) > len(part))
+		oneWord := len(part) >= 2*long && !strings.ContainsAny(part, "-_")
+		return len(part) >= long && distinctBytes(part) >= varied && (mixed || oneWord || 5*caseChanges(part) > len(part))
 	})
 }
 
