@@ -120,7 +120,7 @@ func TestTheTemplateLoadsOnceItIsFilledIn(t *testing.T) {
 	}
 	for _, s := range config.Reference() {
 		leaf := s.Name[strings.LastIndexByte(s.Name, '.')+1:]
-		if !regexp.MustCompile(`(?m)^ *# .*\n *#?`+leaf+`:`).MatchString(template) || !strings.Contains(template, "# "+s.Meaning+"\n") {
+		if !regexp.MustCompile(`(?m)^ *# .*\n *#?`+leaf+`:`).MatchString(template) || !strings.Contains(template, "# "+s.Meaning) {
 			t.Errorf("%s is not in the template with its meaning", s.Name)
 		}
 	}

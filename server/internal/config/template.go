@@ -48,7 +48,12 @@ func Template() []byte {
 		if openInTemplate[f.name] {
 			off = ""
 		}
-		b.WriteString(indent + "# " + mean[f.name] + "\n")
+		comment := "# " + mean[f.name]
+		switch takes := accepts(f.place(&s), f.spec); {
+		case len(f.spec.oneOf) > 1, strings.Contains(takes, " to "):
+			comment += " Takes " + takes + "."
+		}
+		b.WriteString(indent + comment + "\n")
 		switch p := f.place(&s).(type) {
 		case *Secret:
 			b.WriteString(indent + off + path[leaf] + ": " + yamlText(p.Reveal()) + "\n")
