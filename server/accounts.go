@@ -36,7 +36,7 @@ func CreateUser(ctx context.Context, set Settings, u NewUser) (id string, err er
 	if u.Role != api.RoleUser && u.Role != api.RoleAdmin {
 		return "", fmt.Errorf("role %q: want %s or %s", u.Role, api.RoleUser, api.RoleAdmin)
 	}
-	choose, policyErr := passwordPolicy(set.set.Password)
+	choose, policyErr := passwordPolicy(set.set)
 	hash, hasherErr := hasher(set.set.Password)
 	database, databaseErr := sqlite.New(sqlite.Config{Path: set.set.DatabaseFile()})
 	if database != nil {

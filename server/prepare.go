@@ -35,11 +35,11 @@ func (s *Server) prepare(modules []module.Module) error {
 	check := func(err error) { errs = append(errs, err) }
 	check(checkModules(modules))
 	var err error
-	s.tls, err = encryption(s.settings, s.log)
+	s.tls, err = encryption(s.settings)
 	check(err)
 	hash, err := hasher(s.settings.Password)
 	check(err)
-	choose, err := passwordPolicy(s.settings.Password)
+	choose, err := passwordPolicy(s.settings)
 	check(err)
 	db, err := s.prepareStores(modules)
 	if check(err); err != nil {

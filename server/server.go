@@ -104,16 +104,16 @@ func (s *Server) open(ctx context.Context, modules []module.Module) error {
 			return err
 		}
 	}
-	return s.openEvents(s.store)
+	return s.openEvents(ctx, s.store)
 }
 
 // openEvents begins the event log: the file, the database that the API reads, and
 // standard output where that is asked for.
-func (s *Server) openEvents(events *eventdb.Store) error {
+func (s *Server) openEvents(ctx context.Context, events *eventdb.Store) error {
 	var sinks []audit.Output
 	torn := false
 	if s.settings.Audit.Log != "" {
-		file, err := audit.NewFile(audit.FileConfig{Path: s.settings.Audit.Log, MaxSizeMiB: s.settings.Audit.MaxSizeMiB, Keep: s.settings.Audit.Keep})
+		file, err := openLog(ctx, s.settings.Audit)
 		if err != nil {
 			return err
 		}

@@ -82,7 +82,7 @@ func TestWrongSettingsAreReportedAtOnceAndMakeNothing(t *testing.T) {
 	if !errors.Is(err, server.ErrSettings) {
 		t.Fatalf("error %v; want ErrSettings", err)
 	}
-	for _, want := range []string{"cert.pem", "no endpoint", "say who may call it", `scope "keys:manage" is declared by the service too`,
+	for _, want := range []string{"tls.cert: cannot be read", "no endpoint", "say who may call it", `scope "keys:manage" is declared by the service too`,
 		`scope "shared" is declared by one too`, `module "two": Routes is nil`, `module "three": there are two`, `module "Four": Name must`} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in:\n%v", want, err)

@@ -16,6 +16,7 @@ import (
 	"github.com/merlonhq/merlon/ratelimit"
 	"github.com/merlonhq/merlon/route"
 	"github.com/merlonhq/merlon/server/internal/config"
+	"github.com/merlonhq/merlon/server/internal/findings"
 	"github.com/merlonhq/merlon/server/module"
 )
 
@@ -52,35 +53,47 @@ type Source struct {
 // no value that may be one.
 type Problem struct {
 	// ID is stable: "merlon.E001" for what stops the service, "merlon.W001" for a
-	// finding, with which it starts.
+	// finding.
 	ID string
-	// Fatal says that the problem stops the service.
+	// Severity is low, medium, high or critical; what stops the service for its id
+	// is critical.
+	Severity string
+	// Fatal says that the problem stops the service: an error, and in production a
+	// critical finding.
 	Fatal bool
 	// Where is the place: "merlon.yaml:12", "MERLON_HOSTS", the file of a secret,
 	// or "settings" for what is missing.
 	Where string
 	// Message says what is wrong.
 	Message string
+	// Why says what it makes possible.
+	Why string
 	// Fix says what to do.
 	Fix string
+	// Help is the link that explains the id.
+	Help string
 }
 
-// String returns the problem as one line.
+// String returns the problem as one line. That of a finding has its severity.
 func (p Problem) String() string {
-	return config.Problem{ID: p.ID, Where: p.Where, Message: p.Message, Fix: p.Fix}.String()
+	id := p.ID
+	if strings.HasPrefix(id, "merlon.W") {
+		id += " " + p.Severity
+	}
+	return config.Problem{ID: id, Where: p.Where, Message: p.Message, Fix: p.Fix}.String()
 }
 
 // LoadSettings reads the settings: the file, then the environment. It reports
 // every problem at once; [Fatal] tells whether one of them stops the service.
 func LoadSettings(src Source) (Settings, []Problem) {
 	set, found := config.Load(config.Source(src))
-	return Settings{set}, problems(found)
+	return Settings{set}, problems(found, set.Environment)
 }
 
-func problems(found []config.Problem) []Problem {
+func problems(found []config.Problem, environment string) []Problem {
 	var out []Problem
 	for _, p := range found {
-		out = append(out, Problem{ID: p.ID, Fatal: p.Severity == config.SeverityError, Where: p.Where, Message: p.Message, Fix: p.Fix})
+		out = append(out, problem(findings.Of(p), environment))
 	}
 	return out
 }
@@ -108,7 +121,7 @@ func policy(set config.Settings, routes []module.Route, log *slog.Logger) merlon
 	cfg := merlon.Config{
 		Environment: merlon.Environment(set.Environment),
 		Routes:      declared,
-		Hosts:       set.Hosts,
+		Hosts:       inBrackets(set.Hosts),
 		Origins:     set.Origins,
 		Secret:      []byte(set.SecretKey.Reveal()),
 		ErrorLog:    log,
@@ -133,6 +146,18 @@ func policy(set config.Settings, routes []module.Route, log *slog.Logger) merlon
 		cfg.ClientIP.TrustedProxies = append(cfg.ClientIP.TrustedProxies, p.String())
 	}
 	return cfg
+}
+
+// inBrackets writes addresses of IPv6 as they stand in a Host header (RFC 3986
+// section 3.2.2).
+func inBrackets(hosts []string) []string {
+	out := slices.Clone(hosts)
+	for i, h := range out {
+		if strings.Contains(h, ":") {
+			out[i] = "[" + h + "]"
+		}
+	}
+	return out
 }
 
 func limits(set config.RateLimits, routes []merlon.Route, log *slog.Logger) ratelimit.Config {
@@ -205,9 +230,11 @@ func hasher(set config.Password) (*password.Hasher, error) {
 	})
 }
 
-func passwordPolicy(set config.Password) (*password.Policy, error) {
-	cfg := password.PolicyConfig{MinLength: set.MinLength}
-	if set.Algorithm == string(password.Bcrypt) {
+// passwordPolicy knows the names of the service, which are guessed first after the
+// common passwords and those of the account.
+func passwordPolicy(set config.Settings) (*password.Policy, error) {
+	cfg := password.PolicyConfig{MinLength: set.Password.MinLength, ContextWords: append([]string{"merlon"}, set.Hosts...)}
+	if set.Password.Algorithm == string(password.Bcrypt) {
 		cfg.MaxBytes = 72 // bcrypt reads no more; what is longer is refused, not cut
 	}
 	return password.NewPolicy(cfg)

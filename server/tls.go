@@ -3,18 +3,10 @@ package server
 import (
 	"crypto/tls"
 	"errors"
-	"log/slog"
 	"time"
 
 	"github.com/merlonhq/merlon/server/internal/config"
 )
-
-// CheckCertificate returns what is wrong with the certificate and the key that the
-// settings name: what keeps clients from accepting them now. [New] refuses the same.
-func CheckCertificate(set Settings) []Problem {
-	_, _, found := config.Certificate(set.set.TLS, set.set.Hosts, time.Now())
-	return problems(found)
-}
 
 // suites are those of TLS 1.2 that keep past traffic secret when the key leaks and
 // have no separate MAC (RFC 9325 section 4.2). Those of TLS 1.3 are not a choice.
@@ -27,8 +19,8 @@ func suites() []uint16 {
 }
 
 // encryption returns how TLS is served, nil for clear text.
-func encryption(set config.Settings, log *slog.Logger) (*tls.Config, error) {
-	pair, unnamed, found := config.Certificate(set.TLS, set.Hosts, time.Now())
+func encryption(set config.Settings) (*tls.Config, error) {
+	pair, _, found := config.Certificate(set.TLS, set.Hosts, time.Now())
 	if len(found) > 0 {
 		var errs []error
 		for _, p := range found {
@@ -38,9 +30,6 @@ func encryption(set config.Settings, log *slog.Logger) (*tls.Config, error) {
 	}
 	if pair == nil {
 		return nil, nil
-	}
-	for _, host := range unnamed {
-		log.Warn("the certificate does not name a host: its clients will refuse the connection", "host", host, "certificate", set.TLS.Cert)
 	}
 	return &tls.Config{
 		Certificates: []tls.Certificate{*pair},

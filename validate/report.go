@@ -175,7 +175,12 @@ func members(p *problem.Problem) slog.Attr {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		b.WriteString(e.Pointer + " " + e.Code)
+		at := e.Pointer
+		switch e.Code {
+		case "unknown-member", "unknown-parameter", "duplicate", "too-deep", "too-many-members":
+			at = "/…" // its names are the client's, who may have put a secret there
+		}
+		b.WriteString(at + " " + e.Code)
 	}
 	return slog.String("members", b.String())
 }

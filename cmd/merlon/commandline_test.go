@@ -20,7 +20,7 @@ func TestHelp(t *testing.T) {
 		want     []string
 		examples bool
 	}{
-		{args: nil, want: []string{"Usage: merlon <command>", "demo", "serve", "users create", "health", "version"}},
+		{args: nil, want: []string{"Usage: merlon <command>", "demo", "serve", "users create", "check", "config print", "config init", "secrets generate", "health", "version"}},
 		{args: []string{"--help"}, want: []string{"Usage: merlon <command>"}},
 		{args: []string{"-h"}, want: []string{"Usage: merlon <command>"}},
 		{args: []string{"demo", "--help"}, want: []string{"--listen", "--data", "--json"}, examples: true},
@@ -29,6 +29,11 @@ func TestHelp(t *testing.T) {
 		{args: []string{"users", "--help"}, want: []string{"users create"}},
 		{args: []string{"users", "create", "--help"}, want: []string{"--username", "--email", "--role", "--password-stdin", "--config"}, examples: true},
 		{args: []string{"health", "--help"}, want: []string{"--url", "--config", "http://127.0.0.1:8080", "--url https://api.example.com"}, examples: true},
+		{args: []string{"check", "--help"}, want: []string{"--config", "--format", "--fail-on", "sarif"}, examples: true},
+		{args: []string{"config", "--help"}, want: []string{"config print", "config init"}},
+		{args: []string{"config", "print", "--help"}, want: []string{"--config", "--json"}, examples: true},
+		{args: []string{"config", "init", "--help"}, want: []string{"--output"}, examples: true},
+		{args: []string{"secrets", "generate", "--help"}, want: []string{"--output", "--json"}, examples: true},
 		{args: []string{"version", "--help"}, want: []string{"Usage: merlon version"}},
 	} {
 		t.Run(strings.Join(append([]string{"merlon"}, tt.args...), " "), func(t *testing.T) {

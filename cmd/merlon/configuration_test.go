@@ -61,7 +61,7 @@ func TestBadConfiguration(t *testing.T) {
 			}},
 		{name: "contradictions", file: "environment: development\nlisten: \"0.0.0.0:8080\"\nredirect_listen: \":8080\"\nheaders: {hsts_max_age: 24h}\n" +
 			"origins: [\"*\"]\ncors: {credentials: true, request_headers: [\"*\"], insecure_private_network: \" \"}\n", want: []string{
-			"merlon.E024 CONFIG:2: listen", "merlon.E050 CONFIG:3: redirect_listen", "merlon.E051 CONFIG:3: redirect_listen", "merlon.W002 CONFIG:4: headers.hsts_max_age",
+			"merlon.E024 CONFIG:2: listen", "merlon.E050 CONFIG:3: redirect_listen", "merlon.E051 CONFIG:3: redirect_listen", "merlon.W002 medium CONFIG:4: headers.hsts_max_age",
 			`merlon.E017 CONFIG:5: origins: "*"`, `merlon.E026 CONFIG:6: cors.request_headers`, "merlon.E007 CONFIG:6: cors.insecure_private_network",
 		}},
 		{name: "a certificate that is not there beside other errors", file: production + keyAndHosts + "tls: {cert: cert.pem, key: key.pem}\nlisten: \":8443\"\nredirect_listen: \"[::]:8443\"\n", want: []string{

@@ -55,6 +55,9 @@ type commands struct {
 	Demo    demoCommand    `cmd:"" help:"Serve everything on embedded stores, with a sample API, to try it out."`
 	Serve   serveCommand   `cmd:"" help:"Serve by a configuration."`
 	Users   usersCommand   `cmd:"" help:"Manage accounts."`
+	Check   checkCommand   `cmd:"" help:"Say what is wrong or weak about the settings."`
+	Config  configCommand  `cmd:"" help:"Print the settings, or write a file to begin with."`
+	Secrets secretsCommand `cmd:"" help:"Make secrets."`
 	Health  healthCommand  `cmd:"" help:"Ask a running server whether it is ready: exit 0 if it is, 1 if not."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }

@@ -19,12 +19,13 @@ func (serveCommand) examples() string {
   merlon serve --config /etc/merlon/merlon.yaml
 
 Exit codes: 0 after an orderly end, 1 when serving failed, 2 when the settings are
-wrong, the certificate among them (every problem is printed, nothing was started).
+wrong, the certificate among them, or a finding is critical in production: every
+problem is printed, and every finding that is not low; nothing was started.
 `
 }
 
 func (cmd serveCommand) Run(ctx context.Context, c console) error {
-	set, err := settings(c, server.Source{File: cmd.Config, Listen: cmd.Listen}, server.CheckCertificate)
+	set, err := settings(c, server.CheckSettings, server.Source{File: cmd.Config, Listen: cmd.Listen})
 	if err != nil {
 		return err
 	}
@@ -43,16 +44,15 @@ func (cmd serveCommand) Run(ctx context.Context, c console) error {
 	return errors.Join(err, srv.Close())
 }
 
-// settings loads the settings, checks what the command needs beside them, and prints
-// every problem on a line of its own.
-func settings(c console, src server.Source, checks ...func(server.Settings) []server.Problem) (server.Settings, error) {
+// settings loads the settings and prints every problem on a line of its own, but for
+// findings that are low: merlon check tells those.
+func settings(c console, load func(server.Source) (server.Settings, []server.Problem), src server.Source) (server.Settings, error) {
 	src.Environ = os.Environ()
-	set, problems := server.LoadSettings(src)
-	for _, check := range checks {
-		problems = append(problems, check(set)...)
-	}
+	set, problems := load(src)
 	for _, p := range problems {
-		fmt.Fprintln(c.err, p)
+		if p.AtLeast("medium") {
+			fmt.Fprintln(c.err, p)
+		}
 	}
 	if server.Fatal(problems) {
 		return set, exit(exitUsage)

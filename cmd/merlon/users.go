@@ -35,7 +35,7 @@ Exit codes: 0 created, 1 not created, 2 when the command line or the settings ar
 const maxPassword = 8 << 10
 
 func (cmd usersCreateCommand) Run(ctx context.Context, c console) error {
-	set, err := settings(c, server.Source{File: cmd.Config})
+	set, err := settings(c, server.LoadSettings, server.Source{File: cmd.Config})
 	if err != nil {
 		return err
 	}

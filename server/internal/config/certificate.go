@@ -18,7 +18,7 @@ func Certificate(set TLS, hosts []string, now time.Time) (pair *tls.Certificate,
 		return nil, nil, nil
 	}
 	report := func(path, id, message, fix string) {
-		problems = append(problems, newProblem(path, fault{id, message, fix}))
+		problems = append(problems, newProblem(ShowPath(path), fault{id, message, fix}))
 	}
 	read := func(name, path string) []byte {
 		b, err := os.ReadFile(path)
@@ -38,7 +38,7 @@ func Certificate(set TLS, hosts []string, now time.Time) (pair *tls.Certificate,
 	}
 	p, err := tls.X509KeyPair(certPEM, keyPEM)
 	if err != nil {
-		report(set.Key, idCertificate, "tls.key: not the key of "+set.Cert+": "+err.Error(), "write the private key that the certificate was made for, in PEM and without a password")
+		report(set.Key, idCertificate, "tls.key: not the key of "+ShowPath(set.Cert)+": "+err.Error(), "write the private key that the certificate was made for, in PEM and without a password")
 	}
 	if usage := leaf.ExtKeyUsage; len(usage) > 0 && !slices.Contains(usage, x509.ExtKeyUsageServerAuth) && !slices.Contains(usage, x509.ExtKeyUsageAny) {
 		report(set.Cert, idCertificate, "tls.cert: the certificate is not for servers", "have one issued with the extended key usage serverAuth")

@@ -56,6 +56,12 @@ func (l *loader) check(s *Settings) {
 	if s.Audit.Log == "" && !s.Audit.Stdout && l.fine("audit.log", "audit.stdout") {
 		l.report(l.where("audit.log"), fault{idNoEventLog, "audit: security events go nowhere", "write audit.log, or audit.stdout: true"})
 	}
+	l.checkFiles(s)
+	l.checkTokenHeader(s)
+	l.checkHeadersTwice("rate_limits.default.by", s.RateLimits.Default.By)
+	for _, r := range s.RateLimits.Rules {
+		l.checkHeadersTwice("rate_limits.rules", r.By)
+	}
 	if l.fine("rate_limits.rules") {
 		for _, r := range unguarded(s.RateLimits.Rules) {
 			l.report(l.where("rate_limits.rules"), fault{idCredentialRoute, "rate_limits.rules: no rule limits " + r + " by address or account",
@@ -67,10 +73,10 @@ func (l *loader) check(s *Settings) {
 func (l *loader) checkKeys(s *Settings) {
 	if !s.SecretKey.IsSet() && l.fine("secret_key") {
 		if s.Environment == Development {
-			s.SecretKey, s.SecretKeyGenerated = generateKey(), true
+			s.SecretKey, s.SecretKeyGenerated = GenerateKey(), true
 		} else {
 			l.report(notSet, fault{idKeyRequired, "secret_key: production needs one",
-				"set MERLON_SECRET_KEY_FILE to a file with the output of openssl rand -base64 32"})
+				"set MERLON_SECRET_KEY_FILE to a file with the output of merlon secrets generate"})
 		}
 	}
 	if s.SecretKey.IsSet() && slices.ContainsFunc(s.SecretKeyPrevious, s.SecretKey.Equal) {
@@ -124,6 +130,16 @@ func (l *loader) checkRedirect(s *Settings) {
 	if samePort(s.RedirectListen, s.Listen) && l.fine("listen") {
 		l.report(l.where("redirect_listen"), fault{idRedirectSame, "redirect_listen (" + show(s.RedirectListen) + ") takes the port of listen (" + show(s.Listen) + ")",
 			`write another port, such as ":80"`})
+	}
+}
+
+// checkTokenHeader finds that pages of other origins could not send what every
+// change with a session needs.
+func (l *loader) checkTokenHeader(s *Settings) {
+	sends := func(name string) bool { return strings.EqualFold(name, "X-CSRF-Token") }
+	if s.CORS.Credentials && !slices.ContainsFunc(s.CORS.RequestHeaders, sends) && l.fine("cors.credentials", "cors.request_headers") {
+		l.report(l.where("cors.request_headers"), fault{idTokenHeader, "cors.request_headers lacks X-CSRF-Token, which cookies are of no use without",
+			"add it, or write cors: {credentials: false}"})
 	}
 }
 

@@ -185,7 +185,7 @@ func (l *loader) secretFile(name, file, where string, optional bool) {
 	}
 	place := where
 	if !optional {
-		place = fmt.Sprintf("%s (%s)", where, file)
+		place = fmt.Sprintf("%s (%s)", where, ShowPath(file)) // the secret itself is often put there
 	}
 	if err != nil {
 		l.bad[name] = true
@@ -206,7 +206,7 @@ func (l *loader) secretFile(name, file, where string, optional bool) {
 			n.items = append(n.items, node{kind: kindText, where: place, text: strings.TrimRight(line, "\r\n")})
 		}
 	}
-	l.give(name, place, n)
+	l.given[name] = append(l.given[name], given{place, n, file})
 	if _, isLater := findLater(name); isLater {
 		l.later(name, place, n)
 	}

@@ -20,7 +20,7 @@ func ExampleLoad() {
 	}
 	// Output:
 	// merlon.E003 merlon.yaml:1: unknown setting "host"; did you mean hosts?
-	// merlon.E014 MERLON_SECRET_KEY: secret_key: is shorter than 32 bytes; write at least 32 random bytes as text, such as the output of openssl rand -base64 32
+	// merlon.E014 MERLON_SECRET_KEY: secret_key: is shorter than 32 bytes; write at least 32 random bytes as text, such as the output of merlon secrets generate
 	// merlon.E021 MERLON_TRUSTED_PROXIES: trusted_proxies: "0.0.0.0/0" trusts everyone to say who they are; name the networks of your own proxies
 	// merlon.E015 settings: hosts: production needs the names of this service; write hosts: [api.example.com]
 }

@@ -1,6 +1,9 @@
 package config
 
-import "strings"
+import (
+	"path/filepath"
+	"strings"
+)
 
 // sqliteScheme is how a database_url begins.
 const sqliteScheme = "sqlite:"
@@ -26,4 +29,28 @@ func checkPath(v string) *fault {
 		return &fault{idWrongType, "is a key or certificate itself", "write the path of the file"}
 	}
 	return nil
+}
+
+// checkFiles finds two settings that name one file: the service would write the
+// one over the other.
+func (l *loader) checkFiles(s *Settings) {
+	type named struct{ setting, file string }
+	read := []named{{"the settings file", l.src.File}, {"tls.cert", s.TLS.Cert}, {"tls.key", s.TLS.Key}}
+	for _, setting := range secretNames() {
+		for _, g := range l.given[setting] {
+			read = append(read, named{"the file of " + setting, g.file})
+		}
+	}
+	database := s.DatabaseFile()
+	written := []named{{"database_url", database}, {"audit.log", s.Audit.Log}}
+	others := append(read, named{"database_url", database}, named{"the journal of database_url", database + "-wal"},
+		named{"the index of database_url", database + "-shm"})
+	for _, w := range written {
+		for _, o := range others {
+			if w.file == "" || o.file == "" || o.setting == w.setting || filepath.Clean(w.file) != filepath.Clean(o.file) || !l.fine(w.setting, o.setting) {
+				continue
+			}
+			l.report(l.where(w.setting), fault{idSameFile, w.setting + " names the same file as " + o.setting, "give each a file of its own"})
+		}
+	}
 }

@@ -49,6 +49,10 @@ const (
 	idShadowReason     = "merlon.E056"
 	idShadowNothing    = "merlon.E057"
 
+	idSameFile    = "merlon.E059"
+	idNotTogether = "merlon.E060" // not of a load, see NotTogether
+	idTokenHeader = "merlon.E061"
+
 	idCredentialRoute = "merlon.W001"
 	idHSTSUnsent      = "merlon.W002"
 	idLoopbackListen  = "merlon.W003"
@@ -109,6 +113,8 @@ func Docs() []Doc {
 		{idShadowControl, "an entry of insecure_shadow.controls is no control that can be in shadow", "A misspelt name would leave the control in force unnoticed; a route that is not declared, and what refuses nothing, has no shadow."},
 		{idShadowReason, "insecure_shadow has controls and no reason", "A control that does not refuse is a hole; the reason, logged at start, is what tells it from a mistake."},
 		{idShadowNothing, "insecure_shadow has a reason and no controls", "Either the controls were lost, or the reason was forgotten when they were put in force."},
+		{idSameFile, "two settings name one file", "The service would write its database or its events over the settings, a key or each other."},
+		{idTokenHeader, "cors.request_headers lacks X-CSRF-Token", "With cors.credentials, pages of other origins could log in and then change nothing: every change with a session needs the token."},
 		{idCredentialRoute, "a route that checks or makes credentials has no rule", "A rule list replaces the built-in one as a whole; without a rule by address or account, guessing on this route meets only the default limit."},
 		{idHSTSUnsent, "headers.hsts_max_age without TLS", "HSTS is sent over TLS only (RFC 6797 section 7.2), and nothing terminates it here."},
 		{idLoopbackListen, "listening on loopback without trusted_proxies", "Every client then has the address of the proxy in front: limits by address count them as one."},

@@ -30,6 +30,7 @@ type Source struct {
 type given struct {
 	place string // what to name when a secret is set twice
 	value node
+	file  string // the file of a secret that came from one
 }
 
 type loader struct {
@@ -42,6 +43,12 @@ type loader struct {
 // Load reads the settings. A setting with a problem keeps its default; they are
 // fit to serve with only when [Fatal] is false for the problems.
 func Load(src Source) (Settings, []Problem) {
+	s, _, problems := LoadPlaces(src)
+	return s, problems
+}
+
+// LoadPlaces is [Load], and tells where each setting was written.
+func LoadPlaces(src Source) (Settings, Places, []Problem) {
 	if src.Open == nil {
 		src.Open = func(path string) (io.ReadCloser, error) { return os.Open(path) }
 	}
@@ -65,11 +72,11 @@ func Load(src Source) (Settings, []Problem) {
 	if Parsed(l.problems) {
 		l.check(&s)
 	}
-	return s, l.problems
+	return s, l.places(), l.problems
 }
 
 func (l *loader) give(name, place string, n node) {
-	l.given[name] = append(l.given[name], given{place, n})
+	l.given[name] = append(l.given[name], given{place: place, value: n})
 }
 
 // environment is needed before anything is decoded: it chooses the defaults.

@@ -202,7 +202,7 @@ func TestTheFile(t *testing.T) {
 		"only a comment":              {"# nothing\n", "", ""},
 		"with a byte order mark":      {"\ufefflisten: \":1\"", "", ""},
 		"with a document start":       {"---\nlisten: \":1\"\n...\n", "", ""},
-		"with an anchor and an alias": {"hosts: &h [a.example]\ncors: {request_headers: [X-A]}\norigins: []\nsecurity_contact: \"\"\nheaders: {profile: &p api}\n", "", ""},
+		"with an anchor and an alias": {"hosts: &h [a.example]\ncors: {exposed_headers: [X-A]}\norigins: []\nsecurity_contact: \"\"\nheaders: {profile: &p api}\n", "", ""},
 		"of two documents":            {"listen: \":1\"\n---\nlisten: \":2\"", "E002", ":3"},
 		"that is a list":              {"[a]", "E002", ":1"},
 		"that is text":                {"hello", "E002", ":1"},

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/json"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -91,4 +92,53 @@ func yamlText(s string) string {
 		}
 	}
 	return strconv.Quote(s)
+}
+
+// JSON returns the settings as a JSON object of the shape of the file, with each
+// secret that is set as "[redacted]".
+func (s Settings) JSON() ([]byte, error) {
+	root := map[string]any{}
+	for _, f := range settings() {
+		path := strings.Split(f.name, ".")
+		at := root
+		for _, section := range path[:len(path)-1] {
+			below, ok := at[section].(map[string]any)
+			if !ok {
+				below = map[string]any{}
+				at[section] = below
+			}
+			at = below
+		}
+		at[path[len(path)-1]] = jsonValue(f.place(&s))
+	}
+	return json.MarshalIndent(root, "", "  ")
+}
+
+func jsonValue(place any) any {
+	switch p := place.(type) {
+	case *Secret:
+		if !p.IsSet() {
+			return ""
+		}
+		return redacted
+	case *time.Duration:
+		return formatDuration(*p)
+	case *[]string:
+		return append([]string{}, *p...)
+	case *[]Secret:
+		return append([]Secret{}, *p...)
+	case *[]netip.Prefix:
+		return append([]netip.Prefix{}, *p...)
+	case *[]Rule:
+		rules := make([]map[string]any, 0, len(*p))
+		for _, r := range *p {
+			one := map[string]any{}
+			for _, f := range ruleFields() {
+				one[f.name] = jsonValue(f.place(&r))
+			}
+			rules = append(rules, one)
+		}
+		return rules
+	}
+	return place // pointers to text, whole numbers and flags
 }

@@ -47,16 +47,16 @@ func TestPrintedSettingsReadBackTheSame(t *testing.T) {
 		file := rapid.StringMatching(`[a-zA-Z0-9/'"\\ .{}:,\[\]&*!|>%é-]{1,30}`).Filter(func(s string) bool { return !strings.Contains(s, "BEGIN") })
 		yaml := production("")
 		env := []string{
-			"MERLON_AUDIT__LOG=" + file.Draw(t, "log"),
+			"MERLON_AUDIT__LOG=" + file.Draw(t, "log") + ".log",
 			"MERLON_INSECURE_SHADOW__CONTROLS=" + rapid.SampledFrom([]string{"csrf", "cors,csrf-token"}).Draw(t, "controls"),
 			"MERLON_INSECURE_SHADOW__REASON=" + rapid.StringMatching(`[!-~é☃][ -~é☃]{0,40}`).Draw(t, "reason"),
-			"MERLON_TLS__CERT=" + file.Draw(t, "cert"), "MERLON_TLS__KEY=" + file.Draw(t, "key"),
+			"MERLON_TLS__CERT=" + file.Draw(t, "cert") + ".cert", "MERLON_TLS__KEY=" + file.Draw(t, "key") + ".key",
 			"MERLON_SECRET_KEY_PREVIOUS=" + testKey + "-1," + testKey + "-2",
 			"MERLON_SESSIONS__IDLE_TIMEOUT=" + rapid.SampledFrom([]string{"1m", "61s", "1h1s", "1h0m0s", "90m"}).Draw(t, "idle"),
 			"MERLON_CORS__MAX_AGE=" + rapid.SampledFrom([]string{"0s", "24h", "1h30m", "10s"}).Draw(t, "age"),
 			"MERLON_ORIGINS=" + rapid.SampledFrom([]string{"", "https://a.example,https://*.b.example", "https://[::1]:1"}).Draw(t, "origins"),
 			"MERLON_HOSTS=" + rapid.SampledFrom([]string{"a.example", "true", "null,no,1.2.3.4", "::1"}).Draw(t, "hosts"),
-			"MERLON_DATABASE_URL=sqlite:" + rapid.StringMatching(`[a-z/ .é-]{1,20}`).Filter(func(s string) bool { return !strings.HasPrefix(s, "//") }).Draw(t, "db"),
+			"MERLON_DATABASE_URL=sqlite:" + rapid.StringMatching(`[a-z/ .é-]{1,20}`).Filter(func(s string) bool { return !strings.HasPrefix(s, "//") }).Draw(t, "db") + ".db",
 			"MERLON_RATE_LIMITS__DEFAULT__BY=header:" + rapid.StringMatching("[!#$%&'*+.^_`|~0-9A-Z-]{1,20}").Draw(t, "by"),
 		}
 		s, problems := load(yaml, env...)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -52,6 +53,12 @@ func Parsed(problems []Problem) bool {
 	return true
 }
 
+// NotTogether returns the problem of settings that a part of the service refuses
+// though each of them is good.
+func NotTogether(err error) Problem {
+	return newProblem(notSet, fault{idNotTogether, err.Error(), "change one of the settings that it names"})
+}
+
 // fault is a problem that does not know yet where it is.
 type fault struct {
 	id, message, fix string
@@ -59,12 +66,14 @@ type fault struct {
 
 const maxShown = 80
 
+const notShown = "the value (not shown)"
+
 // show quotes a rejected value that is not a secret by its setting. It shows
 // nothing that looks like one by mistake: a key pasted where a path belongs, or
 // a password inside a URL.
 func show(v string) string {
-	if strings.ContainsAny(v, "@\n\r") || strings.Contains(v, "PRIVATE KEY") {
-		return "the value (not shown)"
+	if strings.ContainsAny(v, "@\n\r") || strings.Contains(v, "PRIVATE KEY") || looksSecret(v) {
+		return notShown
 	}
 	if len(v) > maxShown {
 		cut := maxShown
@@ -74,6 +83,51 @@ func show(v string) string {
 		return strconv.Quote(v[:cut]) + "…"
 	}
 	return strconv.Quote(v)
+}
+
+// ShowPath returns a path that a setting names, unless it looks like a secret that
+// was written where its file belongs.
+func ShowPath(path string) string {
+	if strings.ContainsAny(path, "@\n\r") || looksSecret(path) {
+		return "the file (its name is not shown)"
+	}
+	return path
+}
+
+// looksSecret reports whether a part of v is long, and as mixed as what random
+// bytes are written in: base64, base32, hex, an API key, a token.
+func looksSecret(v string) bool {
+	// Of base64 a slash may be a part, of a path or a URL it is not.
+	isPath := strings.HasPrefix(v, "/") && !strings.ContainsAny(v, "+=")
+	if !isPath && !strings.Contains(v, "://") && !strings.ContainsAny(v, " .") && len(v) >= minKeyBytes {
+		v = strings.ReplaceAll(v, "/", "")
+	}
+	const long, varied = 16, 5
+	if strings.Contains(v, "mrl_") {
+		return true
+	}
+	parts := strings.FieldsFunc(v, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("+=_-", r))
+	})
+	return slices.ContainsFunc(parts, func(part string) bool {
+		mixed := strings.ContainsAny(part, "0123456789") && strings.IndexFunc(part, unicode.IsLetter) >= 0
+		oneWord := len(part) >= 2*long && !strings.ContainsAny(part, "-_")
+		return len(part) >= long && distinctBytes(part) >= varied && (mixed || oneWord || 5*caseChanges(part) > len(part))
+	})
+}
+
+// caseChanges counts neighbouring letters of different case: few in names, however
+// they are written, and half of all in random text.
+func caseChanges(s string) int {
+	upper := func(c byte) bool { return c >= 'A' && c <= 'Z' }
+	lower := func(c byte) bool { return c >= 'a' && c <= 'z' }
+	n := 0
+	for i := 1; i < len(s); i++ {
+		if upper(s[i-1]) && lower(s[i]) || lower(s[i-1]) && upper(s[i]) {
+			n++
+		}
+	}
+	return n
 }
 
 // oneLine keeps control characters of names and paths from the terminal.

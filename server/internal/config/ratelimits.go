@@ -69,8 +69,8 @@ func (d *decoder) rule(name string, n node) Rule {
 }
 
 func checkRuleName(v string) *fault {
-	const fix = "write up to 64 of a-z 0-9 - _, beginning with a letter, and not default, address or bad_credentials"
-	if len(v) > 64 || v[0] < 'a' || v[0] > 'z' || strings.Trim(v, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+	const fix = "write up to 24 of a-z 0-9 - _, beginning with a letter, and not default, address or bad_credentials"
+	if len(v) > 24 || v[0] < 'a' || v[0] > 'z' || strings.Trim(v, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
 		return &fault{idRuleName, "is not a rule name", fix}
 	}
 	if v == "default" || v == "address" || v == "bad_credentials" {
@@ -110,10 +110,35 @@ func checkBy(v string) *fault {
 		return &fault{idRuleBy, "does not name a header", fix}
 	}
 	switch http.CanonicalHeaderKey(name) {
-	case "Authorization", "Cookie", "X-Api-Key", "X-Csrf-Token":
+	case "Authorization", "Cookie", "Proxy-Authorization", "X-Api-Key", "X-Csrf-Token":
 		return &fault{idRuleBy, "names a header that carries a credential", "count by principal, session or key instead"}
+	case "Forwarded", "X-Forwarded-For", "X-Real-Ip":
+		return &fault{idRuleBy, "names a header in which the client says who it is", "count by address instead"}
 	}
 	return nil
+}
+
+// checkDefaultBy refuses what is known to the handlers of some routes only.
+func checkDefaultBy(v string) *fault {
+	if v == "account" {
+		return &fault{idRuleBy, "is known on the routes that check passwords only", "count by principal_or_address, or by account in a rule"}
+	}
+	return checkBy(v)
+}
+
+// checkHeadersTwice finds a header that is listed twice in different letters.
+func (l *loader) checkHeadersTwice(name string, by []string) {
+	seen := map[string]bool{}
+	for _, part := range by {
+		if !strings.HasPrefix(part, "header:") {
+			continue
+		}
+		if key := strings.ToLower(part); seen[key] {
+			l.report(l.where(name), fault{idListedTwice, name + ": " + show(part) + " is listed twice", "keep one of them"})
+		} else {
+			seen[key] = true
+		}
+	}
 }
 
 // unguarded returns the credential routes that no rule limits by something the
@@ -129,15 +154,27 @@ func unguarded(rules []Rule) []string {
 }
 
 func guards(r Rule, credentialRoute string) bool {
-	method, path, _ := strings.Cut(credentialRoute, " ")
 	steady := slices.ContainsFunc(r.By, func(by string) bool {
 		return by == "address" || by == "account" || by == "principal_or_address"
 	})
 	// A key with a part that the caller makes up is a new key each time.
 	varies := slices.ContainsFunc(r.By, func(by string) bool { return strings.HasPrefix(by, "header:") })
-	if !steady || varies {
-		return false
-	}
+	return steady && !varies && r.Covers(credentialRoute)
+}
+
+// Unguarded returns the credential routes that no rule limits by address or account.
+func Unguarded(rules []Rule) []string { return unguarded(rules) }
+
+// PasswordRoutes returns the routes where passwords are checked.
+func PasswordRoutes() []string { return slices.Clone(passwordRoutes[:]) }
+
+// RegisterRoute is the route where accounts are made.
+const RegisterRoute = registerRoute
+
+// Covers reports whether one of the rule's patterns matches a route such as
+// "POST /api/v1/auth/login".
+func (r Rule) Covers(credentialRoute string) bool {
+	method, path, _ := strings.Cut(credentialRoute, " ")
 	return slices.ContainsFunc(r.Match, func(pattern string) bool {
 		t, err := route.New([]route.Route{{Pattern: pattern, Public: true}})
 		return err == nil && t.Match(method, path).Route != nil

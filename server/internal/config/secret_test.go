@@ -7,9 +7,12 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	htmltemplate "html/template"
+	"log"
 	"log/slog"
 	"strings"
 	"testing"
+	"text/template"
 
 	"github.com/goccy/go-yaml"
 
@@ -64,6 +67,73 @@ func TestSecretShowsItselfNowhere(t *testing.T) {
 	}
 	if out, _ := yaml.Marshal(exported{s}); !strings.Contains(string(out), "[redacted]") {
 		t.Errorf("YAML: %s", out)
+	}
+}
+
+// What prints by reflection, by interfaces of its own, or only the exported parts.
+func TestSecretShowsItselfToNoEncoder(t *testing.T) {
+	s := config.NewSecret(marker)
+	type deep struct {
+		Secret  config.Secret
+		Pointer *config.Secret
+		List    []config.Secret
+		Attr    config.Secret `xml:"attr,attr"`
+		hidden  config.Secret
+		Err     error
+	}
+	v := deep{s, &s, []config.Secret{s, s}, s, s, fmt.Errorf("with %v and %w", s, errors.New(s.String()))}
+	_ = v.hidden // it is there to be printed
+	encoders := map[string]func(w *bytes.Buffer) error{
+		"gob of the secret": func(w *bytes.Buffer) error { return gob.NewEncoder(w).Encode(s) },
+		"gob of a struct":   func(w *bytes.Buffer) error { return gob.NewEncoder(w).Encode(struct{ A config.Secret }{s}) },
+		"gob of a list":     func(w *bytes.Buffer) error { return gob.NewEncoder(w).Encode([]config.Secret{s}) },
+		"XML of the secret": func(w *bytes.Buffer) error { return xml.NewEncoder(w).Encode(s) },
+		"XML of a struct":   func(w *bytes.Buffer) error { v := v; v.Err = nil; return xml.NewEncoder(w).Encode(v) },
+		"JSON, indented":    func(w *bytes.Buffer) error { e := json.NewEncoder(w); e.SetIndent(" ", " "); return e.Encode(v) },
+		"JSON as a key":     func(w *bytes.Buffer) error { return json.NewEncoder(w).Encode(map[config.Secret]deep{s: v}) },
+		"YAML": func(w *bytes.Buffer) error {
+			return yaml.NewEncoder(w).Encode(map[string]any{"a": s, "b": &s, "c": []any{s}})
+		},
+		"a text template": func(w *bytes.Buffer) error {
+			return template.Must(template.New("").Parse("{{.}} {{.Secret}} {{printf \"%#v %x\" . .Pointer}}")).Execute(w, v)
+		},
+		"an HTML template": func(w *bytes.Buffer) error {
+			return htmltemplate.Must(htmltemplate.New("").Parse("<a href='{{.Secret}}' onclick='f({{.List}})'>{{.}}")).Execute(w, v)
+		},
+		"the log": func(w *bytes.Buffer) error { log.New(w, "", 0).Print(s, &s, v, &v, v.List); return nil },
+		"slog, in a group": func(w *bytes.Buffer) error {
+			slog.New(slog.NewJSONHandler(w, nil)).WithGroup("g").With("a", v).Info("m", slog.Group("h", "b", &v, "c", s))
+			return nil
+		},
+		"slog, as text": func(w *bytes.Buffer) error {
+			slog.New(slog.NewTextHandler(w, nil)).With("a", v).Info("m", "b", &v, "c", v.List)
+			return nil
+		},
+		"fmt, by every verb": func(w *bytes.Buffer) error {
+			for verb := '!'; verb <= '~'; verb++ {
+				for _, flags := range []string{"", "+", "#", " ", "-", "0", "40.", "+#"} {
+					fmt.Fprintf(w, "%"+flags+string(verb)+"\n", v, &v, s, &s, v.List)
+				}
+			}
+			return nil
+		},
+	}
+	for name, encode := range encoders {
+		var b bytes.Buffer
+		err := encode(&b)
+		if leaks(b.String()) || err != nil && leaks(err.Error()) {
+			t.Errorf("%s: %s (%v)", name, b.String(), err)
+		}
+		if err == nil && b.Len() == 0 {
+			t.Errorf("%s: nothing is written", name)
+		}
+	}
+	panicked := func() (text string) {
+		defer func() { text = fmt.Sprint(recover()) }()
+		panic(v)
+	}()
+	if leaks(panicked) {
+		t.Errorf("a panic: %s", panicked)
 	}
 }
 

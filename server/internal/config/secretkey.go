@@ -11,13 +11,20 @@ const (
 	minKeyDistinct = 8 // a random key in hex has more, whatever its luck
 )
 
-// generateKey returns 52 characters of base32: 260 random bits.
-func generateKey() Secret { return NewSecret(rand.Text() + rand.Text()) }
+// GenerateKey returns a new secret key: 52 characters of base32, 260 random bits.
+func GenerateKey() Secret {
+	for {
+		// Chance may write a word that looks like a placeholder.
+		if key := rand.Text() + rand.Text(); checkSecretKey(key) == nil {
+			return NewSecret(key)
+		}
+	}
+}
 
 // checkSecretKey judges what can be judged by looking: length, variety,
 // repetition, runs, and the placeholders that people leave in place.
 func checkSecretKey(v string) *fault {
-	const fix = "write at least 32 random bytes as text, such as the output of openssl rand -base64 32"
+	const fix = "write at least 32 random bytes as text, such as the output of merlon secrets generate"
 	switch {
 	case len(v) < minKeyBytes:
 		return &fault{idKeyWeak, "is shorter than 32 bytes", fix}

@@ -66,7 +66,7 @@ func settings() []field[Settings] {
 		{"headers.hsts_max_age", func(s *Settings) any { return &s.Headers.HSTSMaxAge }, seconds(300, 87600*hour)},
 		{"rate_limits.default.limit", func(s *Settings) any { return &s.RateLimits.Default.Limit }, whole(1, maxLimit)},
 		{"rate_limits.default.window", func(s *Settings) any { return &s.RateLimits.Default.Window }, seconds(1, maxWindow)},
-		{"rate_limits.default.by", func(s *Settings) any { return &s.RateLimits.Default.By }, spec{required: true, check: checkBy}},
+		{"rate_limits.default.by", func(s *Settings) any { return &s.RateLimits.Default.By }, spec{required: true, check: checkDefaultBy}},
 		{"rate_limits.address.limit", func(s *Settings) any { return &s.RateLimits.Address.Limit }, whole(1, maxLimit)},
 		{"rate_limits.address.window", func(s *Settings) any { return &s.RateLimits.Address.Window }, seconds(1, maxWindow)},
 		{"rate_limits.bad_credentials.limit", func(s *Settings) any { return &s.RateLimits.BadCredentials.Limit }, whole(1, maxLimit)},

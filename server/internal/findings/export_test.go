@@ -1,0 +1,4 @@
+package findings
+
+// IsMounted is isMounted, for tests.
+var IsMounted = isMounted

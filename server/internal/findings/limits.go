@@ -1,0 +1,154 @@
+package findings
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/merlonhq/merlon/server/internal/config"
+)
+
+// most returns how many a limit admits in a span of time at most.
+func most(limit int, window, span time.Duration) int {
+	if window >= span {
+		return limit
+	}
+	return limit * int((span+window-1)/window)
+}
+
+// loose judges a limit that has a field of its own by what it is when it is not set.
+func (s *subject) loose(name string, l config.Limit, built int) []hit {
+	if n := most(l.Limit, l.Window, time.Minute); n > 10*built {
+		return s.at(name+".limit", fmt.Sprintf("%d in a minute are admitted, the built-in limit is %d", n, built), fmt.Sprintf("write %d a minute or less", 10*built))
+	}
+	return nil
+}
+
+func looseDefault(s *subject) []hit {
+	return s.loose("rate_limits.default", s.set.RateLimits.Default, 100)
+}
+
+func looseAddress(s *subject) []hit {
+	return s.loose("rate_limits.address", s.set.RateLimits.Address, 1000)
+}
+
+func looseBadCredentials(s *subject) []hit {
+	return s.loose("rate_limits.bad_credentials", s.set.RateLimits.BadCredentials, 30)
+}
+
+// counted calls f with each limit of the settings that says what it counts by.
+func (s *subject) counted(f func(setting, name string, by []string) []hit) []hit {
+	out := f("rate_limits.default.by", "the default limit", s.set.RateLimits.Default.By)
+	for i, r := range s.set.RateLimits.Rules {
+		out = append(out, f(entry("rate_limits.rules", i), "rule "+r.Name, r.By)...)
+	}
+	return out
+}
+
+func countedByHeader(s *subject) []hit {
+	return s.counted(func(setting, name string, by []string) []hit {
+		i := slices.IndexFunc(by, func(p string) bool { return strings.HasPrefix(p, "header:") })
+		if i < 0 {
+			return nil
+		}
+		return s.at(setting, name+" counts by "+by[i], "count by principal_or_address or address, and leave the header out")
+	})
+}
+
+func countedTogether(s *subject) []hit {
+	return s.counted(func(setting, name string, by []string) []hit {
+		if !slices.Equal(by, []string{"route"}) {
+			return nil
+		}
+		return s.at(setting, name+" counts by route alone", "add principal_or_address")
+	})
+}
+
+// The parts of a key that a rule by address, or by account, may have: another part
+// splits its count.
+var (
+	byAddress = []string{"address", "principal_or_address", "route"}
+	byAccount = []string{"account", "route"}
+)
+
+// tightest returns how many a rule over the route admits in the span at most, of
+// those that count by these parts only; ok is false when there is none.
+func (s *subject) tightest(route string, parts []string, span time.Duration) (n int, setting string, ok bool) {
+	for i, r := range s.set.RateLimits.Rules {
+		other := func(p string) bool { return !slices.Contains(parts, p) }
+		if !r.Covers(route) || slices.ContainsFunc(r.By, other) || slices.Equal(r.By, []string{"route"}) {
+			continue
+		}
+		if m := most(r.Limit, r.Window, span); !ok || m < n {
+			n, setting, ok = m, entry("rate_limits.rules", i), true
+		}
+	}
+	return n, setting, ok
+}
+
+// guarded reports whether merlon.W001 has nothing to say about the route.
+func (s *subject) guarded(route string) bool {
+	return !slices.Contains(config.Unguarded(s.set.RateLimits.Rules), route)
+}
+
+func looseByAddress(s *subject) []hit {
+	const guesses, span = 5, 5 * time.Minute
+	var out []hit
+	for _, route := range config.PasswordRoutes() {
+		if n, setting, ok := s.tightest(route, byAddress, span); ok && n > guesses {
+			out = append(out, s.at(setting, fmt.Sprintf("%s can be tried %d times in 5 minutes from one address", route, n), "write limit: 5, window: 5m, by: [address]")...)
+		}
+	}
+	return out
+}
+
+func notByAddress(s *subject) []hit {
+	var out []hit
+	for _, route := range config.PasswordRoutes() {
+		if _, _, ok := s.tightest(route, byAddress, time.Minute); !ok && s.guarded(route) {
+			out = append(out, s.at("rate_limits.rules", "no rule counts "+route+" by address alone", "add one with limit: 5, window: 5m, by: [address]")...)
+		}
+	}
+	return out
+}
+
+func notByAccount(s *subject) []hit {
+	const guesses, span = 100, time.Hour
+	var out []hit
+	for _, route := range config.PasswordRoutes() {
+		n, setting, ok := s.tightest(route, byAccount, span)
+		switch {
+		case ok && n > guesses:
+			out = append(out, s.at(setting, fmt.Sprintf("%s can be tried %d times in an hour at one account", route, n), "write limit: 50, window: 1h, by: [account]")...)
+		case !ok && s.guarded(route):
+			out = append(out, s.at("rate_limits.rules", "no rule counts "+route+" by account alone", "add one with limit: 50, window: 1h, by: [account], count: failures")...)
+		}
+	}
+	return out
+}
+
+func accountUnknown(s *subject) []hit {
+	var out []hit
+	for i, r := range s.set.RateLimits.Rules {
+		if slices.Contains(r.By, "account") && !slices.ContainsFunc(config.PasswordRoutes(), r.Covers) {
+			out = append(out, s.at(entry("rate_limits.rules", i), "rule "+r.Name+" counts by account and matches no route that checks passwords", "count by principal_or_address or address")...)
+		}
+	}
+	return out
+}
+
+func looseRegistration(s *subject) []hit {
+	const accounts = 100
+	if n, setting, ok := s.tightest(config.RegisterRoute, byAddress, time.Minute); ok && n > accounts {
+		return s.at(setting, fmt.Sprintf("%d accounts can be made in a minute from one address", n), "write 10 a minute")
+	}
+	return nil
+}
+
+func allowOnError(s *subject) []hit {
+	if s.set.RateLimits.OnStoreError == "allow" {
+		return s.at("rate_limits.on_store_error", "allow admits everything while the store is away", "write local or deny")
+	}
+	return nil
+}

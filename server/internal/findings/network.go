@@ -1,0 +1,101 @@
+package findings
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/merlonhq/merlon/server/internal/config"
+)
+
+func shortHSTS(s *subject) []hit {
+	const year = 365 * 24 * time.Hour
+	if s.set.Headers.HSTSMaxAge < year {
+		return s.at("headers.hsts_max_age", "browsers forget https after "+short(s.set.Headers.HSTSMaxAge), "write 8760h or more; the default is 17520h")
+	}
+	return nil
+}
+
+func wildcardWithCredentials(s *subject) []hit {
+	var out []hit
+	for i, o := range s.set.Origins {
+		if s.set.CORS.Credentials && strings.Contains(o, "://*.") {
+			out = append(out, s.at(entry("origins", i), o+" may act with cookies", "list the names that pages are served from, or write cors: {credentials: false}")...)
+		}
+	}
+	return out
+}
+
+func localOrigins(s *subject) []hit {
+	var out []hit
+	for i, o := range s.set.Origins {
+		u, err := url.Parse(o)
+		if err != nil {
+			continue // a wildcard below a name
+		}
+		if isLocal(u.Hostname()) {
+			out = append(out, s.at(entry("origins", i), o+" is another machine to everybody", "remove it; use environment: development on a developer's machine")...)
+		}
+	}
+	return out
+}
+
+// isLocal reports whether a host names another machine to everybody who uses it.
+func isLocal(host string) bool {
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	a, err := netip.ParseAddr(host)
+	return err == nil && (a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast() || a.IsUnspecified())
+}
+
+// Networks of proxies that are wider than these hold more than proxies.
+const (
+	narrowV4 = 16
+	narrowV6 = 48
+)
+
+func wideProxies(s *subject) []hit {
+	var out []hit
+	for i, p := range s.set.TrustedProxies {
+		if p.Addr().Is4() && p.Bits() < narrowV4 || p.Addr().Is6() && p.Bits() < narrowV6 {
+			out = append(out, s.at(entry("trusted_proxies", i), p.String()+" holds more machines than proxies",
+				fmt.Sprintf("name the proxies, or their networks of /%d (IPv4) and /%d (IPv6) at most", narrowV4, narrowV6))...)
+		}
+	}
+	return out
+}
+
+func addressHosts(s *subject) []hit {
+	var out []hit
+	for i, h := range s.set.Hosts {
+		if _, err := netip.ParseAddr(h); err == nil || isLocal(h) {
+			out = append(out, s.at(entry("hosts", i), h+" is not a name of this service alone", "remove it; health checks need no host name")...)
+		}
+	}
+	return out
+}
+
+func noContact(s *subject) []hit {
+	if s.set.SecurityContact == "" {
+		return s.at("security_contact", "is not set", "write security_contact: mailto:security@example.com, with an address of yours")
+	}
+	return nil
+}
+
+func developmentExposed(s *subject) []hit {
+	host, _, err := net.SplitHostPort(s.set.Listen)
+	if err != nil || host == "localhost" || s.set.TLS.Cert == "" && len(s.set.TrustedProxies) == 0 {
+		return nil // clear text off loopback is an error already
+	}
+	if a, err := netip.ParseAddr(host); err == nil && a.Unmap().IsLoopback() {
+		return nil
+	}
+	return s.at("listen", "development listens where other machines reach it", "write environment: "+config.Production+", or listen on 127.0.0.1")
+}
+
+// entry names an entry of a list.
+func entry(setting string, i int) string { return fmt.Sprintf("%s[%d]", setting, i) }

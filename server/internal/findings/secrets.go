@@ -1,0 +1,33 @@
+package findings
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// writtenSecrets returns the secrets that are in the settings file, of a database_url
+// only one that holds a password.
+func (s *subject) writtenSecrets() []string {
+	secret := []string{"secret_key", "secret_key_previous"}
+	if u, err := url.Parse(s.set.DatabaseURL.Reveal()); err == nil && u.User != nil {
+		secret = append(secret, "database_url")
+	}
+	return slices.DeleteFunc(secret, func(name string) bool { return !s.Places.InFile(name) })
+}
+
+func secretInFile(s *subject) []hit {
+	var out []hit
+	for _, name := range s.writtenSecrets() {
+		out = append(out, s.at(name, "its value is in the settings file", "move it to a file of mode 0600 that MERLON_"+strings.ToUpper(name)+"_FILE names")...)
+	}
+	return out
+}
+
+func rotationUnfinished(s *subject) []hit {
+	if n := len(s.set.SecretKeyPrevious); n > 0 {
+		return s.at("secret_key_previous", fmt.Sprintf("%d former keys are accepted", n), "remove them 12 hours after the new key was set")
+	}
+	return nil
+}
