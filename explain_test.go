@@ -3,15 +3,19 @@ package merlon_test
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
 	"github.com/merlonhq/merlon"
 	"github.com/merlonhq/merlon/audit/audittest"
 	"github.com/merlonhq/merlon/exchange"
+	"github.com/merlonhq/merlon/identity"
+	"github.com/merlonhq/merlon/ratelimit"
 )
 
 // verdicts are the verdicts that do not let the request go on, one a line.
@@ -82,6 +86,25 @@ func TestExplainLooksAtLimitsOnly(t *testing.T) {
 	}
 	if w := do(h, request("GET", "/posts", "X-API-Key", "mrl_good")); w.Code != 200 {
 		t.Errorf("status %d: the explained bad keys were counted", w.Code)
+	}
+}
+
+// A limit that would refuse anyway does not stand before what is in shadow, and a key
+// that is asked about is not told of.
+func TestExplainAsksAsTheChainDoes(t *testing.T) {
+	var events audittest.Memory
+	g := guard(t, blog(shadowed(&events, "firewall"), func(c *merlon.Config) {
+		c.RateLimit.Address = ratelimit.Rule{Limits: []ratelimit.Limit{{Max: 1, Window: time.Minute}}}
+		c.Authn.Keys = proof{Kind: identity.APIKey, Subject: "usr_1", KeyID: "key_1", FirstUse: true}
+	}))
+	g.Explain(request("GET", "/posts", "X-API-Key", "mrl_good"))
+	if len(events.Events()) != 0 {
+		t.Errorf("events %v; want none", events.Events())
+	}
+	do(g.Handler(served), request("GET", "/posts"))
+	got := verdicts(g.Explain(httptest.NewRequest("GET", "https://evil.example/posts", nil)))
+	if want := []string{"firewall 421 host-not-allowed lifted", "ratelimit 429 quota-exceeded"}; !slices.Equal(got, want) {
+		t.Errorf("verdicts %q; want %q", got, want)
 	}
 }
 
