@@ -1,6 +1,7 @@
 package merlon
 
 import (
+	"net/http"
 	"slices"
 	"strings"
 
@@ -64,6 +65,10 @@ func (b *builder) shadow() {
 		b.fail("InsecureShadow has a Reason and no Controls: name the controls, or remove it")
 	}
 }
+
+// Explain asks every control about r, acts on nothing, and lists what each decides:
+// which one refuses, and what else is wrong behind it. See [exchange.Chain.Explain].
+func (g *Guard) Explain(r *http.Request) []exchange.Verdict { return g.chain.Explain(r) }
 
 // Counts returns how often each control has refused, or would have, since [New]. The
 // numbers only grow, and there is one entry for each control whatever the requests

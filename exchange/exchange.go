@@ -6,8 +6,8 @@
 // [Chain] runs stages in order; adapters around a chain act on the outcomes.
 // The adapter here, [Chain.Handler], enforces: it is the only code that writes
 // refusals. What a stage in shadow refuses, the chain records instead and goes on.
-// Other adapters (to answer a proxy's authorization question, to explain) run the
-// same stages. No stage knows what comes of its outcomes.
+// [Chain.Explain] acts on nothing and lists every verdict. Others (to answer a proxy's
+// authorization question) run the same stages. No stage knows what comes of its outcomes.
 package exchange
 
 import (
@@ -77,6 +77,9 @@ type Exchange struct {
 	// Blamed is set when the request's credential has been counted as a bad one.
 	// Written by ratelimit.
 	Blamed bool
+	// Asked is set when the request is asked about and not served: limits look and
+	// count nothing.
+	Asked bool
 	// Ended is set when a stage refused or answered: no handler saw the request.
 	Ended bool
 

@@ -61,7 +61,7 @@ func (c *call) add(r *rule, weight uint32, account string) {
 		c.quotas = append(c.quotas, &r.quotas[i])
 		c.reqs = slices.Grow(c.reqs, 1)[:first+i+1]
 		q := &c.reqs[first+i]
-		q.Key, q.Limit, q.Weight, q.Peek = Key{}, &r.quotas[i].limit, weight, false
+		q.Key, q.Limit, q.Weight, q.Peek = Key{}, &r.quotas[i].limit, weight, c.x.Asked
 		if i == 0 {
 			c.l.key(&c.reqs[first].Key, r, c.x, account)
 		} else {
@@ -102,7 +102,7 @@ func (c *call) addOwn(own *identity.KeyLimit, weight uint32) {
 	k := NewKey(keyName)
 	k.Add(KindAPIKey, c.x.Principal.KeyID)
 	b.quotas = append(b.quotas, &b.own)
-	b.reqs = append(b.reqs, Request{Key: k, Limit: &b.own.limit, Weight: weight})
+	b.reqs = append(b.reqs, Request{Key: k, Limit: &b.own.limit, Weight: weight, Peek: c.x.Asked})
 }
 
 // decide asks the store, tells the client what is left, and refuses if it must.
@@ -142,7 +142,7 @@ func (l *Limiter) exceeded(x *exchange.Exchange, violated []string, retry time.D
 	p := problem.New(problem.QuotaExceeded, "Too many requests. Wait before trying again.")
 	p.ViolatedPolicies = violated
 	p.RetryAfter = retry
-	if !l.tells(x, violated[0]) {
+	if !x.Asked && !l.tells(x, violated[0]) {
 		return exchange.Refuse(p, "")
 	}
 	return exchange.Refuse(p, audit.ExcessRateLimitExceeded, slog.String("rule", strings.Join(violated, ",")))

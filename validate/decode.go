@@ -15,8 +15,12 @@ import (
 // of depth and members, into a T. All problems are reported at once. When the report is not
 // OK the value is the zero T: half a request is no request.
 func (s *Schema[T]) Decode(data []byte) (T, *Report) {
-	var v, zero T
 	rep := &Report{}
+	return s.decode(data, rep), rep
+}
+
+func (s *Schema[T]) decode(data []byte, rep *Report) T {
+	var v, zero T
 	sc := scanner{build: true}
 	err := sc.run(data, Limits{MaxStringBytes: math.MaxInt}) // maxLength is the limit here
 	var syntax *SyntaxError
@@ -24,19 +28,19 @@ func (s *Schema[T]) Decode(data []byte) (T, *Report) {
 	switch {
 	case errors.As(err, &syntax):
 		rep.Syntax = syntax
-		return zero, rep
+		return zero
 	case errors.As(err, &content):
 		rep.Problems = content.Problems
 		if !sc.complete() {
-			return zero, rep
+			return zero
 		}
 	}
 	d := decoder{scanner: &sc, rep: rep}
 	d.value(s.root, 0, reflect.ValueOf(&v).Elem())
 	if !rep.OK() {
-		return zero, rep
+		return zero
 	}
-	return v, rep
+	return v
 }
 
 // Read decodes the body of x, reading it first if no stage has (at most
@@ -49,7 +53,8 @@ func (s *Schema[T]) Read(x *exchange.Exchange) (T, *problem.Problem) {
 			return zero, p
 		}
 	}
-	v, rep := s.Decode(x.Body)
+	rep := &Report{x: x}
+	v := s.decode(x.Body, rep)
 	return v, rep.settle(x)
 }
 

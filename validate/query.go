@@ -61,13 +61,17 @@ func (c *compiler) parameter(f *field, sf reflect.StructField, at string) {
 // Decode reads a raw query, as [url.URL.RawQuery] has it. Problems point to
 // "/name". When the report is not OK the value is the zero T.
 func (q *Query[T]) Decode(rawQuery string) (T, *Report) {
-	var v, zero T
 	rep := &Report{}
+	return q.decode(rawQuery, rep), rep
+}
+
+func (q *Query[T]) decode(rawQuery string, rep *Report) T {
+	var v, zero T
 	target := reflect.ValueOf(&v).Elem()
 	values, ok := parameters(rawQuery)
 	if !ok {
 		rep.Add("", "query", "Must be name=value pairs in UTF-8, percent-encoded, joined by &, at most 8 KiB.")
-		return zero, rep
+		return zero
 	}
 	var ptr pointer
 	var seen uint64
@@ -106,15 +110,16 @@ func (q *Query[T]) Decode(rawQuery string) (T, *Report) {
 		target.Addr().Interface().(Checker).Check(rep)
 	}
 	if !rep.OK() {
-		return zero, rep
+		return zero
 	}
-	return v, rep
+	return v
 }
 
 // Read decodes the query of x. It returns the answer to a query that is
 // refused, and writes that and what else was found into the events of x.
 func (q *Query[T]) Read(x *exchange.Exchange) (T, *problem.Problem) {
-	v, rep := q.Decode(x.Request.URL.RawQuery)
+	rep := &Report{x: x}
+	v := q.decode(x.Request.URL.RawQuery, rep)
 	return v, rep.settle(x)
 }
 

@@ -2,6 +2,7 @@ package validate
 
 import (
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/merlonhq/merlon/audit"
@@ -21,6 +22,11 @@ type Report struct {
 	Findings []Finding
 
 	base string // prefix of pointers while a nested Check runs
+
+	// x is whose body or query it is; nil where nobody is to be asked about shadow.
+	x *exchange.Exchange
+	// lifted are the problems that are none because the control is in shadow.
+	lifted []problem.FieldError
 }
 
 // The kinds of findings.
@@ -79,6 +85,20 @@ func (r *Report) find(pointer, kind, detail string) {
 	}
 }
 
+// injected adds a reason to refuse that is a verdict on what the text reads as, not
+// on what it is. It reports whether the value is taken all the same: the control is
+// in shadow.
+func (r *Report) injected(pointer, detail string) (taken bool) {
+	if r.x == nil || !r.x.InShadow(stageName) {
+		r.Add(pointer, codeSuspicious, detail)
+		return false
+	}
+	if len(r.lifted) < maxProblems {
+		r.lifted = append(r.lifted, problem.FieldError{Pointer: r.base + pointer, Code: codeSuspicious, Detail: detail})
+	}
+	return true
+}
+
 // Problem returns the answer to what the report says, or nil if it is OK.
 func (r *Report) Problem() *problem.Problem {
 	switch {
@@ -100,19 +120,21 @@ func problemOf(err error) *problem.Problem {
 
 // settle writes what the report found into the events of x and returns the
 // answer to it. A refusal becomes the event of the exchange; content that was
-// cleaned or only noticed becomes an event of its own.
+// cleaned or only noticed becomes an event of its own. In shadow too a handler gets
+// no value that its schema does not take; text that reads as an attack it does.
 func (r *Report) settle(x *exchange.Exchange) *problem.Problem {
+	if !r.OK() {
+		r.Problems = append(r.Problems, r.lifted...) // it is refused, so all is told
+	}
 	p := r.Problem()
-	if p != nil {
-		x.Event.Type = refusalType(p, r.Findings)
-		x.Event.Outcome = audit.Refused
-		x.Note(slog.String("control", stageName), slog.String("code", string(p.Code)), slog.Int("status", p.Status()))
-		if len(p.Errors) > 0 {
-			x.Note(members(p))
-		}
+	switch {
+	case p != nil:
+		x.Refuse(stageName, r.refusal(p).Firmly())
+	case len(r.lifted) > 0:
+		x.Refuse(stageName, r.refusal((&Report{Problems: r.lifted}).Problem()))
 	}
 	for _, f := range r.Findings {
-		if p != nil && r.has(f.Pointer) {
+		if r.has(f.Pointer) {
 			continue // the refusal tells it
 		}
 		e := audit.Event{Type: audit.SuspiciousContent, Outcome: audit.Success}
@@ -139,12 +161,17 @@ func (r *Report) settle(x *exchange.Exchange) *problem.Problem {
 
 // has reports whether a refused member is suspicious content.
 func (r *Report) has(pointer string) bool {
-	for _, p := range r.Problems {
-		if p.Pointer == pointer && p.Code == codeSuspicious {
-			return true
-		}
+	suspicious := func(p problem.FieldError) bool { return p.Pointer == pointer && p.Code == codeSuspicious }
+	return slices.ContainsFunc(r.Problems, suspicious) || slices.ContainsFunc(r.lifted, suspicious)
+}
+
+// refusal is the refusal with the problem p.
+func (r *Report) refusal(p *problem.Problem) exchange.Outcome {
+	o := exchange.Refuse(p, refusalType(p, r.Findings))
+	if len(p.Errors) > 0 {
+		o.Detail = append(o.Detail, members(p))
 	}
-	return false
+	return o
 }
 
 func refusalType(p *problem.Problem, findings []Finding) audit.Type {

@@ -129,8 +129,7 @@ func (r *rule) clean(s string, rep *Report, ptr string) (out string, ok bool) {
 	}
 	if found {
 		rep.find(ptr, KindSQL, fingerprint)
-		if !multiline {
-			rep.Add(ptr, codeSuspicious, "Reads as an attempt at SQL injection.")
+		if !multiline && !rep.injected(ptr, "Reads as an attempt at SQL injection.") {
 			return out, false
 		}
 	}
