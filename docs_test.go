@@ -69,7 +69,7 @@ func TestLinksOfTheDocumentsLeadSomewhere(t *testing.T) {
 
 // Every test that a document names exists.
 func TestTestsNamedInTheDocumentsExist(t *testing.T) {
-	named := regexp.MustCompile("`((?:Test|Fuzz|Example)[A-Z][A-Za-z0-9_]*)`")
+	named := regexp.MustCompile("`((?:Test|Fuzz)[A-Z][A-Za-z0-9_]*|Example(?:[A-Z_][A-Za-z0-9_]*)?)`")
 	tests := map[string]bool{}
 	declared := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Example)[A-Za-z0-9_]*)\(`)
 	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {

@@ -4,7 +4,9 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -97,6 +99,36 @@ func TestTheExampleModuleNeedsTheLibraryAndPackageModuleOnly(t *testing.T) {
 			}
 		}
 	})
+}
+
+// No command is built from what a client sends, since none is started. Nor is C
+// linked: the binary is static, and its memory safe.
+func TestNothingStartsAProgram(t *testing.T) {
+	starts := regexp.MustCompile(`\b(os\.StartProcess|syscall\.(Exec|ForkExec|StartProcess)|unix\.Exec)\b`)
+	files := 0
+	for _, dir := range []string{".", "server", "cmd", "examples"} {
+		walkGo(t, dir, func(path string) {
+			if strings.HasSuffix(path, "_test.go") {
+				return
+			}
+			files++
+			for _, imp := range importsOf(t, path) {
+				if imp == "os/exec" || imp == "plugin" || imp == "C" {
+					t.Errorf("%s imports %s", path, imp)
+				}
+			}
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m := starts.Find(text); m != nil {
+				t.Errorf("%s uses %s", path, m)
+			}
+		})
+	}
+	if files < 100 {
+		t.Errorf("%d files were read: the test looks in the wrong place", files)
+	}
 }
 
 // walkGo calls f with the Go files below dir, but for those of the heavy tree when

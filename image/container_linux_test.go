@@ -215,16 +215,14 @@ func dialIn(pid int) func(ctx context.Context, network, address string) (net.Con
 // needsRoot skips a test that this machine cannot run, but never in CI.
 func needsRoot(t *testing.T) {
 	t.Helper()
-	err := unix.EPERM
-	if os.Geteuid() == 0 {
-		cmd := exec.Command("/proc/self/exe", "-test.run", "^$")
-		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWNET | syscall.CLONE_NEWPID}
-		if cmd.Run() == nil {
-			return
-		}
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run", "^$")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWNET | syscall.CLONE_NEWPID}
+	err := cmd.Run()
+	switch {
+	case err == nil && os.Geteuid() == 0:
+	case os.Getenv("CI") == "true":
+		t.Fatalf("starting the image needs root and namespaces: %v", err)
+	default:
+		t.Skip("skipped: starting the image needs root and namespaces")
 	}
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("the image cannot be started without root and namespaces: %v", err)
-	}
-	t.Skip("skipped: starting the image needs root and namespaces")
 }

@@ -118,21 +118,58 @@ func TestOnlyWhatTheBuildNeedsGetsIntoTheContext(t *testing.T) {
 			t.Errorf("%s gets in: %v, want %v", path, got, want)
 		}
 	}
-	// Nothing of the tests, nor of another kind than the build reads.
-	kinds := regexp.MustCompile(`(\.go|^go\.(mod|sum)|/migrations/[^/]+\.sql|^password/common_passwords\.txt\.gz|^image/etc/.*)$`)
+	// Nothing of the tests, nor anything that the build does not read.
+	embedded := embeddedFiles(t, f)
+	source := regexp.MustCompile(`^go\.(mod|sum)$|\.go$|^image/etc/`)
 	tests := regexp.MustCompile(`_test\.go$|(^|/)testdata/`)
 	n := 0
 	for _, path := range files(t) {
-		if f.lets(path) {
-			n++
-			if !kinds.MatchString(path) || tests.MatchString(path) {
-				t.Errorf("%s gets into the build context", path)
+		if !f.lets(path) {
+			if embedded[path] {
+				t.Errorf("%s is embedded, and does not get into the build context", path)
+			}
+			continue
+		}
+		n++
+		if !source.MatchString(path) && !embedded[path] || tests.MatchString(path) {
+			t.Errorf("%s gets into the build context", path)
+		}
+	}
+	if n < 100 || len(embedded) < 3 {
+		t.Errorf("%d files get in, %d are embedded: the test looks in the wrong place", n, len(embedded))
+	}
+}
+
+// embeddedFiles returns the files that the sources in the context embed.
+func embeddedFiles(t *testing.T, f filter) map[string]bool {
+	t.Helper()
+	directive := regexp.MustCompile(`(?m)^//go:embed (.+)$`)
+	out := map[string]bool{}
+	for _, path := range files(t) {
+		if !f.lets(path) || filepath.Ext(path) != ".go" {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join("..", path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range directive.FindAllStringSubmatch(string(text), -1) {
+			for _, pattern := range strings.Fields(m[1]) {
+				found, err := filepath.Glob(filepath.Join("..", filepath.Dir(path), pattern))
+				if err != nil || len(found) == 0 {
+					t.Errorf("%s embeds %s: %v, %d files", path, pattern, err, len(found))
+				}
+				for _, file := range found {
+					rel, err := filepath.Rel("..", file)
+					if err != nil {
+						t.Fatal(err)
+					}
+					out[filepath.ToSlash(rel)] = true
+				}
 			}
 		}
 	}
-	if n < 100 {
-		t.Errorf("%d files get in: the test looks in the wrong place", n)
-	}
+	return out
 }
 
 // run runs a command to its end.

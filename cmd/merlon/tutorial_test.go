@@ -43,7 +43,7 @@ func sections(text string) map[string][]block {
 // and what is printed is what it shows.
 func TestTutorial(t *testing.T) {
 	t.Parallel()
-	for _, tool := range []string{"sh", "curl", "sed", "openssl"} {
+	for _, tool := range []string{"sh", "curl", "sed", "base64"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			if os.Getenv("CI") == "true" {
 				t.Fatalf("%s is missing: the tutorial needs it", tool)
