@@ -50,7 +50,7 @@ type Config struct {
 	MaxPerUser int
 	// Now is the clock of everything that is not told the time. Default time.Now.
 	Now func() time.Time
-	// OnKeyError is told when Run could not look at the signing keys. Default: nobody is.
+	// OnKeyError is told of signing keys that cannot be opened, and when Run could not look at them. Default: nobody is.
 	OnKeyError func(error)
 }
 

@@ -40,8 +40,9 @@ func (r *ring) signing(now time.Time) *signingKey {
 	return r.keys[0]
 }
 
-// Start loads the signing keys, and makes the first one if there is none, or none that the secrets open: the access
-// tokens there are end then, their families go on. It is called before everything else, once the store can be used.
+// Start loads the signing keys, and makes one if there is none, or the newest is not opened by any of the secrets. That
+// goes to Config.OnKeyError: what such a key has signed is refused from then on; the families go on. Start is called
+// before everything else, once the store can be used.
 func (m *Manager) Start(ctx context.Context) error {
 	if err := m.loadKeys(ctx, m.now(), true); err != nil {
 		return fmt.Errorf("token: signing keys: %w", err)
@@ -83,7 +84,10 @@ func (m *Manager) loadKeys(ctx context.Context, now time.Time, start bool) error
 			return errors.Join(err, failed)
 		}
 		if due == nil {
-			return errors.Join(m.use(keys), failed)
+			if start && failed != nil && m.onKeyError != nil {
+				m.onKeyError(fmt.Errorf("token: signing keys: %w", failed))
+			}
+			return m.use(keys)
 		}
 		if err := m.addKey(ctx, *due); err != nil && !errors.Is(err, ErrConflict) {
 			return err
