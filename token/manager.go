@@ -253,7 +253,7 @@ func (m *Manager) Refresh(ctx context.Context, text string, now time.Time, permi
 }
 
 // Verify returns what an access token says, and its grant, at the instant now. The error is a *[Refusal] for a token
-// that proves nothing, with the claims where its signature is right; every other error is an outage.
+// that proves nothing, with the claims where it was ours and is over; every other error is an outage.
 func (m *Manager) Verify(ctx context.Context, text string, now time.Time) (Claims, Grant, error) {
 	r := m.ring.Load()
 	if r == nil {
@@ -261,7 +261,7 @@ func (m *Manager) Verify(ctx context.Context, text string, now time.Time) (Claim
 	}
 	c, err := r.verifier.Verify(text, now)
 	if err != nil {
-		return Claims{}, Grant{}, err
+		return c, Grant{}, err
 	}
 	g, err := m.store.Get(ctx, c.SessionID)
 	switch {
