@@ -55,8 +55,8 @@ func TestBadConfiguration(t *testing.T) {
 			`merlon.E017 CONFIG:5: origins: "*"`, `merlon.E018 CONFIG:5: origins: "http://app.example.com"`, `merlon.E017 CONFIG:5: origins: "https://app.example.com/"`,
 		}},
 		{name: "twice and not yet", file: production + production + keyAndHosts + "trusted_proxies: [127.0.0.1]\nredis_url: \"redis://:" + hidden + "@cache\"\nacme: {domains: [api.example.com]}\n" +
-			"tokens: {access_ttl: 15m}\nupstreams: []\n", want: []string{
-			"merlon.E004 CONFIG:2: ", "merlon.E011 CONFIG:6: redis_url", "merlon.E011 CONFIG:7: acme", "merlon.E011 CONFIG:8: tokens", "merlon.E011 CONFIG:9: upstreams",
+			"tokens: {access_ttl: 2h}\nupstreams: []\n", want: []string{
+			"merlon.E004 CONFIG:2: ", "merlon.E011 CONFIG:6: redis_url", "merlon.E011 CONFIG:7: acme", "merlon.E008 CONFIG:8: tokens.access_ttl", "merlon.E011 CONFIG:9: upstreams",
 		}},
 		{name: "rules", file: production + keyAndHosts + "trusted_proxies: [127.0.0.1]\nrate_limits:\n  rules:\n" +
 			"    - {name: Login, match: [/login], limit: 0, window: 5, by: [moon]}\n" +

@@ -40,6 +40,10 @@ const (
 	idNoEventLog       = "merlon.E035"
 	idOnlyInFile       = "merlon.E036"
 	idKeyPreviousSame  = "merlon.E037"
+	idIssuerMalformed  = "merlon.E040"
+	idIssuerClear      = "merlon.E041"
+	idAudience         = "merlon.E042"
+	idAccessRefresh    = "merlon.E043"
 
 	idCredentialRoute = "merlon.W001"
 	idHSTSUnsent      = "merlon.W002"
@@ -93,6 +97,10 @@ func Docs() []Doc {
 		{idNoEventLog, "security events go nowhere", "audit.log is empty and audit.stdout is false."},
 		{idOnlyInFile, "a section or list of objects in a variable", "Variables hold single values and lists of them."},
 		{idKeyPreviousSame, "secret_key_previous holds secret_key", "The rotation has not happened."},
+		{idIssuerMalformed, "tokens.issuer is not the URL of an issuer", "Whoever verifies tokens compares it letter by letter (RFC 8414 section 2): an http(s) URL without user, query and fragment, in the spelling that is published."},
+		{idIssuerClear, "an http issuer in production", "RFC 8414 section 2: an issuer is an https URL. Keys that are fetched in clear text can be replaced on the way."},
+		{idAudience, "tokens.audience is not a name", "Text of printable ASCII without blanks, at most 255 bytes: a URL, or a name that the services agree on."},
+		{idAccessRefresh, "access tokens outlive their refresh tokens", "No token outlives its login: the longer life could never be reached."},
 		{idCredentialRoute, "a route that checks or makes credentials has no rule", "A rule list replaces the built-in one as a whole; without a rule by address or account, guessing on this route meets only the default limit."},
 		{idHSTSUnsent, "headers.hsts_max_age without TLS", "HSTS is sent over TLS only (RFC 6797 section 7.2), and nothing terminates it here."},
 		{idLoopbackListen, "listening on loopback without trusted_proxies", "Every client then has the address of the proxy in front: limits by address count them as one."},
