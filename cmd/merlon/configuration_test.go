@@ -146,8 +146,8 @@ func TestFindingsAreTold(t *testing.T) {
 	s := startService(t, merlon("--config", config).in(dir))
 	s.call(t, 200, "GET", "/health", nil)
 	r := s.stop()
-	if got := regexp.MustCompile(`(?m)^merlon\.(W\d{3}) `).FindAllString(r.stderr, -1); len(got) != 4 {
-		t.Errorf("findings %q, want W002 for HSTS and W001 for login, password change and registration:\n%s", got, r.stderr)
+	if got := regexp.MustCompile(`(?m)^merlon\.(W\d{3}) `).FindAllString(r.stderr, -1); len(got) != 5 {
+		t.Errorf("findings %q, want W002 for HSTS and W001 for login, tokens, password change and registration:\n%s", got, r.stderr)
 	}
 }
 

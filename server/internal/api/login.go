@@ -53,9 +53,9 @@ func (a *API) login(c *module.Call, in *credentials) (loggedIn, error) {
 	if err != nil {
 		return loggedIn{}, err
 	}
+	c.SetCookie(session.Cookie(token))
 	a.loggedIn(c, u, failedBefore)
 	c.Record(audit.Event{Type: audit.SessionCreated, Principal: u.ID, Detail: []slog.Attr{slog.String("session_id", rec.ID)}})
-	c.SetCookie(session.Cookie(token))
 	csrfToken, _ := a.CSRF.Issue(csrf.Session(rec.ID), c.Now())
 	return loggedIn{User: userOf(u), CSRFToken: csrfToken, ExpiresAt: a.Sessions.ExpiresAt(rec)}, nil
 }
