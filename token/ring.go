@@ -133,9 +133,6 @@ func (m *Manager) openKey(ctx context.Context, r KeyRecord) (*signingKey, error)
 		if err != nil {
 			return nil, err
 		}
-		if k.record.ID != r.ID {
-			return nil, errors.New("its ID is not its thumbprint")
-		}
 		if i > 0 {
 			next := r
 			m.sealers[0].seal(&next, private)
