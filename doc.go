@@ -17,7 +17,7 @@
 //	ratelimit   by address: a flood is turned away before anything is looked up
 //	route       what no route is declared for is refused (package authz)
 //	csrf        cross-site requests: needs no session, so login is covered
-//	authn       who the caller is: session cookie or API key
+//	authn       who the caller is: session cookie, access token or API key
 //	csrf-token  only where the credential is ambient, the cookie (package csrf)
 //	authz       whether the caller may: denied unless the route's policy allows it
 //	ratelimit   by caller

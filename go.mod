@@ -5,6 +5,7 @@ go 1.26.0
 // The library: what its packages may import beside the standard library.
 require (
 	github.com/corazawaf/libinjection-go v0.3.5
+	github.com/go-jose/go-jose/v4 v4.1.8
 	github.com/microcosm-cc/bluemonday v1.0.27
 	golang.org/x/crypto v0.58.0
 	golang.org/x/net v0.62.0

@@ -38,7 +38,7 @@ var mayImport = map[string][]string{
 	"cors":      {"audit", "exchange", "origin", "problem", "route"},
 	"ratelimit": {"audit", "exchange", "identity", "problem", "route"},
 	"csrf":      {"audit", "exchange", "identity", "origin", "problem", "validate"},
-	"authn":     {"apikey", "audit", "exchange", "identity", "problem", "session"},
+	"authn":     {"apikey", "audit", "exchange", "identity", "problem", "session", "token"},
 	"authz":     {"audit", "exchange", "identity", "problem", "route"},
 	"validate":  {"audit", "exchange", "problem", "sanitize", "github.com/corazawaf/libinjection-go", "golang.org/x/net/idna"},
 
@@ -49,7 +49,9 @@ var mayImport = map[string][]string{
 	"apikey/apikeytest":   {"apikey"},
 	"session":             {"identity", "internal/uuid7"},
 	"session/sessiontest": {"session"},
-	"store/sqlstore":      {"apikey", "session"},
+	"token":               {"internal/uuid7", "validate", "github.com/go-jose/go-jose/v4"}, // validate for its JSON scanner
+	"token/tokentest":     {"token"},
+	"store/sqlstore":      {"apikey", "session", "token"},
 	"origin":              {"route", "golang.org/x/net/idna", "golang.org/x/net/publicsuffix"},
 
 	"ratelimit/ratelimittest": {"ratelimit"},

@@ -14,6 +14,12 @@ func (t Type) Description() string {
 		return "A password was changed."
 	case AuthnPasswordChangeFail:
 		return "A change of password failed."
+	case AuthnTokenCreated:
+		return "An access token was issued."
+	case AuthnTokenRejected:
+		return "A token was rejected."
+	case AuthnTokenReuse:
+		return "A refresh token was used a second time; all tokens of its login were ended."
 	case AuthzFail:
 		return "The caller may not do what it asked for."
 	case ExcessRateLimitExceeded:

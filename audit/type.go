@@ -14,6 +14,9 @@ const (
 	AuthnCredentialInClear     Type = "authn_credential_in_clear"
 	AuthnPasswordChange        Type = "authn_password_change"
 	AuthnPasswordChangeFail    Type = "authn_password_change_fail"
+	AuthnTokenCreated          Type = "authn_token_created"
+	AuthnTokenRejected         Type = "authn_token_rejected"
+	AuthnTokenReuse            Type = "authn_token_reuse"
 
 	AuthzFail Type = "authz_fail"
 
@@ -82,10 +85,10 @@ func (t Type) Severity() Severity {
 	switch t {
 	case SysCrash:
 		return Critical
-	case AuthnCredentialInClear, MaliciousSQLi, MaliciousCSRF, SysDegraded, SysMonitorDisabled:
+	case AuthnCredentialInClear, AuthnTokenReuse, MaliciousSQLi, MaliciousCSRF, SysDegraded, SysMonitorDisabled:
 		return High
 	case ExcessRateLimitExceeded, MaliciousCORS,
-		MaliciousDirectReference, SuspiciousContent, APIKeyRejected, SessionUseAfterExpire:
+		MaliciousDirectReference, SuspiciousContent, APIKeyRejected, AuthnTokenRejected, SessionUseAfterExpire:
 		return Medium
 	case AuthnLoginFail, AuthnPasswordChangeFail, AuthzFail, InputValidationFail, SysMisconfigured:
 		return Low

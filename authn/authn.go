@@ -118,5 +118,5 @@ func (a *Authenticator) verify(x *exchange.Exchange, v Verifier, secret string) 
 		slog.String("credential", x.Credential.String()),
 		slog.String("reason", rejection.Reason),
 	}, rejection.Detail...)
-	return exchange.Refuse(p401, rejection.Type, detail...)
+	return exchange.Refuse(p401, rejection.Type, detail...).WithSeverity(rejection.Severity)
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/merlonhq/merlon/identity"
 	"github.com/merlonhq/merlon/route"
 	"github.com/merlonhq/merlon/session"
+	"github.com/merlonhq/merlon/token"
 )
 
 // verifier accepts one secret, rejects all others, and fails for "outage".
@@ -144,7 +145,7 @@ type accounts struct{}
 func (accounts) Access(context.Context, string) (authn.Access, error) { return authn.Access{}, nil }
 
 func TestVerifiersMadeOfNilAreErrors(t *testing.T) {
-	keys, sessions := new(apikey.Manager), new(session.Manager)
+	keys, sessions, tokens := new(apikey.Manager), new(session.Manager), new(token.Manager)
 	for _, tt := range []struct {
 		name string
 		cfg  authn.Config
@@ -153,6 +154,9 @@ func TestVerifiersMadeOfNilAreErrors(t *testing.T) {
 		{"sessions without accounts", authn.Config{Sessions: authn.Sessions(sessions, nil)}, []string{"authn: Sessions: "}},
 		{"sessions without a manager", authn.Config{Sessions: authn.Sessions(nil, accounts{})}, []string{"authn: Sessions: "}},
 		{"keys without a manager", authn.Config{Keys: authn.Keys(nil, accounts{})}, []string{"authn: Keys: "}},
+		{"tokens without accounts", authn.Config{Tokens: authn.Tokens(tokens, nil)}, []string{"authn: Tokens: "}},
+		{"tokens without a manager", authn.Config{Tokens: authn.Tokens(nil, accounts{})}, []string{"authn: Tokens: "}},
+		{"tokens", authn.Config{Tokens: authn.Tokens(tokens, accounts{})}, nil},
 		{"all of them", authn.Config{Sessions: authn.Sessions(nil, nil), Keys: authn.Keys(nil, nil), Tokens: authn.Keys(nil, nil)},
 			[]string{"authn: Sessions: ", "authn: Keys: ", "authn: Tokens: "}},
 		{"sessions", authn.Config{Sessions: authn.Sessions(sessions, accounts{})}, nil},
@@ -175,7 +179,7 @@ func TestVerifiersMadeOfNilAreErrors(t *testing.T) {
 
 // A verifier inside another one is not seen by New.
 func TestAVerifierMadeOfNilFailsAndDoesNotPanic(t *testing.T) {
-	for _, v := range []authn.Verifier{authn.Sessions(nil, nil), authn.Keys(nil, nil)} {
+	for _, v := range []authn.Verifier{authn.Sessions(nil, nil), authn.Keys(nil, nil), authn.Tokens(nil, nil)} {
 		p, err := v.Verify(t.Context(), "x", netip.Addr{}, time.Now())
 		if rejection := (*authn.Rejection)(nil); err == nil || p.Known() || errors.As(err, &rejection) {
 			t.Errorf("%T: %v, %v; want an error that is no rejection", v, p, err)

@@ -32,6 +32,8 @@ type Rejection struct {
 	Reason string
 	// Type is the type of the event.
 	Type audit.Type
+	// Severity is that of the event; empty means the one of its type.
+	Severity audit.Severity
 	// Detail adds to the event, such as the id (not the secret) of the key.
 	Detail []slog.Attr
 }

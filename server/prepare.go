@@ -19,6 +19,7 @@ import (
 	"github.com/merlonhq/merlon/server/module"
 	"github.com/merlonhq/merlon/session"
 	"github.com/merlonhq/merlon/store/sqlstore"
+	"github.com/merlonhq/merlon/token"
 )
 
 // recorder is the recorder of a policy that is compiled before the event log is
@@ -45,18 +46,23 @@ func (s *Server) prepare(modules []module.Module) error {
 	if check(err); err != nil {
 		return errors.Join(errs...) // the rest is made of these
 	}
-	secrets := [][]byte{[]byte(s.settings.SecretKey.Reveal())}
-	for _, former := range s.settings.SecretKeyPrevious {
-		secrets = append(secrets, []byte(former.Reveal()))
-	}
-	devices, err := api.NewDevices(secrets...)
+	devices, err := api.NewDevices(s.secrets()...)
 	check(err)
 	s.api = &api.API{
-		Accounts: s.accounts, Sessions: s.sessions, Keys: s.keys, Hasher: hash, Policy: choose, Events: s.store, Devices: devices,
+		Accounts: s.accounts, Sessions: s.sessions, Tokens: s.tokens, Keys: s.keys, Hasher: hash, Policy: choose, Events: s.store, Devices: devices,
 		Grants: grants(modules), CheckDatabase: s.database.Check, SecurityContact: s.settings.SecurityContact,
 	}
 	check(s.compile(db, modules))
 	return errors.Join(errs...)
+}
+
+// secrets returns the secret key and the former ones, in this order.
+func (s *Server) secrets() [][]byte {
+	list := [][]byte{[]byte(s.settings.SecretKey.Reveal())}
+	for _, former := range s.settings.SecretKeyPrevious {
+		list = append(list, []byte(former.Reveal()))
+	}
+	return list
 }
 
 // checkModules returns what is wrong with the modules by themselves and beside
@@ -104,6 +110,14 @@ func (s *Server) prepareStores(modules []module.Module) (*sqlstore.DB, error) {
 		OnFlushError: func(err error) { s.log.Error("sessions: last seen not written", "error", err) },
 	})
 	errs = append(errs, err)
+	secrets := s.secrets()
+	s.tokens, err = token.New(token.Config{
+		Store: db.Grants(), KeyStore: db.TokenKeys(), Secret: secrets[0], PreviousSecrets: secrets[1:],
+		Algorithm: token.Algorithm(s.settings.Tokens.Algorithm), Issuer: s.settings.Tokens.Issuer, Audience: s.settings.Tokens.Audience,
+		AccessTTL: s.settings.Tokens.AccessTTL, RefreshTTL: s.settings.Tokens.RefreshTTL,
+		OnKeyError: func(err error) { s.log.Warn("tokens: signing keys", "error", err) },
+	})
+	errs = append(errs, err)
 	env := apikey.Live
 	if s.settings.Environment == config.Development {
 		env = apikey.Dev
@@ -131,13 +145,13 @@ func (s *Server) compile(db *sqlstore.DB, modules []module.Module) error {
 	var errs []error
 	var err error
 	s.api.Document, err = openapi.Document(openapi.Info{
-		Title: "Merlon", Version: s.version, Description: "Accounts, sessions, API keys and security events, and the modules of this server.",
+		Title: "Merlon", Version: s.version, Description: "Accounts, sessions, tokens, API keys and security events, and the modules of this server.",
 	}, routes)
 	errs = append(errs, err)
 
 	cfg := policy(s.settings, routes, s.log)
 	cfg.Recorder = &s.recorder
-	cfg.Authn = authn.Config{Sessions: authn.Sessions(s.sessions, s.api), Keys: authn.Keys(s.keys, s.api)}
+	cfg.Authn = authn.Config{Sessions: authn.Sessions(s.sessions, s.api), Keys: authn.Keys(s.keys, s.api), Tokens: authn.Tokens(s.tokens, s.api)}
 	s.guard, err = merlon.New(cfg)
 	errs = append(errs, err)
 	if err := errors.Join(errs...); err != nil {

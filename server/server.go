@@ -1,4 +1,4 @@
-// Package server is the service: accounts, sessions, API keys, CSRF tokens and
+// Package server is the service: accounts, sessions, tokens, API keys, CSRF tokens and
 // security events behind one policy, with the modules of a Go team beside its own
 // routes.
 package server
@@ -26,6 +26,7 @@ import (
 	"github.com/merlonhq/merlon/server/internal/sqlite"
 	"github.com/merlonhq/merlon/server/module"
 	"github.com/merlonhq/merlon/session"
+	"github.com/merlonhq/merlon/token"
 )
 
 // Config says what a [Server] serves.
@@ -54,6 +55,7 @@ type Server struct {
 	store    *eventdb.Store
 	accounts *accounts.Store
 	sessions *session.Manager
+	tokens   *token.Manager
 	keys     *apikey.Manager
 	api      *api.API
 	guard    *merlon.Guard
@@ -103,6 +105,9 @@ func (s *Server) open(ctx context.Context, modules []module.Module) error {
 		if err := s.database.MigrateModule(ctx, m.Name, m.Migrations); err != nil {
 			return err
 		}
+	}
+	if err := s.tokens.Start(ctx); err != nil {
+		return err
 	}
 	return s.openEvents(ctx, s.store)
 }
@@ -207,6 +212,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	defer stop()
 	var loops errgroup.Group
 	loops.Go(func() error { return s.sessions.Run(background) })
+	loops.Go(func() error { return s.tokens.Run(background) })
 	loops.Go(func() error { return s.keys.Run(background) })
 	loops.Go(func() error { s.sweep(background); return nil })
 
@@ -264,6 +270,9 @@ func (s *Server) sweep(ctx context.Context) {
 		case now := <-tick.C:
 			if _, err := s.sessions.Sweep(ctx, now); err != nil && ctx.Err() == nil {
 				s.log.Error("sessions: expired ones not deleted", "error", err)
+			}
+			if _, err := s.tokens.Sweep(ctx, now); err != nil && ctx.Err() == nil {
+				s.log.Error("tokens: expired ones not deleted", "error", err)
 			}
 			if err := s.sweepEvents(ctx, now.Add(-eventLife)); err != nil && ctx.Err() == nil {
 				s.log.Error("events: old ones not deleted from the database", "error", err)

@@ -73,29 +73,7 @@ func (q *Query[T]) decode(rawQuery string, rep *Report) T {
 		rep.Add("", "query", "Must be name=value pairs in UTF-8, percent-encoded, joined by &, at most 8 KiB.")
 		return zero
 	}
-	var ptr pointer
-	var seen uint64
-	for _, p := range values {
-		mark := ptr.push(p.name)
-		at := ptr.String()
-		k, known := q.root.byName[p.name]
-		switch {
-		case !known:
-			rep.Add(at, "unknown-parameter", "The call has no such parameter.")
-		case seen&(1<<k) != 0:
-			rep.Add(at, "duplicate", "Must be given once.")
-		default:
-			seen |= 1 << k
-			f := &q.root.fields[k]
-			dst := target.FieldByIndex(f.index)
-			if f.optional {
-				dst.Field(0).SetBool(true)
-				dst = dst.Field(2)
-			}
-			f.set(p.value, dst, rep, at)
-		}
-		ptr.pop(mark)
-	}
+	seen := q.root.fill(values, target, rep, "unknown-parameter", "The call has no such parameter.")
 	for k := range q.root.fields {
 		f := &q.root.fields[k]
 		switch {
@@ -124,6 +102,34 @@ func (q *Query[T]) Read(x *exchange.Exchange) (T, *problem.Problem) {
 }
 
 type parameter struct{ name, value string }
+
+// fill reads parameters into the fields of v, and returns which fields had one, as bits. The code and the detail are
+// those of a name that no field has.
+func (r *rule) fill(values []parameter, v reflect.Value, rep *Report, code, detail string) (seen uint64) {
+	var ptr pointer
+	for _, p := range values {
+		mark := ptr.push(p.name)
+		at := ptr.String()
+		k, known := r.byName[p.name]
+		switch {
+		case !known:
+			rep.Add(at, code, detail)
+		case seen&(1<<k) != 0:
+			rep.Add(at, "duplicate", "Must be given once.")
+		default:
+			seen |= 1 << k
+			f := &r.fields[k]
+			dst := v.FieldByIndex(f.index)
+			if f.optional {
+				dst.Field(0).SetBool(true)
+				dst = dst.Field(2)
+			}
+			f.set(p.value, dst, rep, at)
+		}
+		ptr.pop(mark)
+	}
+	return seen
+}
 
 // parameters splits a query. Unlike url.ParseQuery it keeps the order and stops
 // at the first fault, so that no two readers see two different queries.

@@ -314,7 +314,7 @@ rate_limits:
   address: {limit: 1000000, window: 1m}
   bad_credentials: {limit: 1000000, window: 1m}
   rules:
-    - {name: login, match: [POST /api/v1/auth/login, POST /api/v1/users/me/password], limit: 1000000, window: 1m, by: [address], count: failures}
+    - {name: login, match: [POST /api/v1/auth/login, POST /api/v1/auth/token, POST /api/v1/users/me/password], limit: 1000000, window: 1m, by: [address], count: failures}
     - {name: register, match: [POST /api/v1/users], limit: 1000000, window: 1m, by: [address]}
 `
 

@@ -68,8 +68,8 @@ func TestBadConfiguration(t *testing.T) {
 			"merlon.E051 CONFIG:6: redirect_listen", "merlon.E052 cert.pem: tls.cert", "merlon.E052 key.pem: tls.key",
 		}},
 		{name: "twice and not yet", file: production + production + keyAndHosts + "trusted_proxies: [127.0.0.1]\nredis_url: \"redis://:" + hidden + "@cache\"\nacme: {domains: [api.example.com]}\n" +
-			"tokens: {access_ttl: 15m}\nupstreams: []\n", want: []string{
-			"merlon.E004 CONFIG:2: ", "merlon.E011 CONFIG:6: redis_url", "merlon.E011 CONFIG:7: acme", "merlon.E011 CONFIG:8: tokens", "merlon.E011 CONFIG:9: upstreams",
+			"tokens: {access_ttl: 2h}\nupstreams: []\n", want: []string{
+			"merlon.E004 CONFIG:2: ", "merlon.E011 CONFIG:6: redis_url", "merlon.E011 CONFIG:7: acme", "merlon.E008 CONFIG:8: tokens.access_ttl", "merlon.E011 CONFIG:9: upstreams",
 		}},
 		{name: "rules", file: production + keyAndHosts + "trusted_proxies: [127.0.0.1]\nrate_limits:\n  rules:\n" +
 			"    - {name: Login, match: [/login], limit: 0, window: 5, by: [moon]}\n" +
@@ -159,8 +159,8 @@ func TestFindingsAreTold(t *testing.T) {
 	s := startService(t, merlon("--config", config).in(dir))
 	s.call(t, 200, "GET", "/health", nil)
 	r := s.stop()
-	if got := regexp.MustCompile(`(?m)^merlon\.(W\d{3}) `).FindAllString(r.stderr, -1); len(got) != 4 {
-		t.Errorf("findings %q, want W002 for HSTS and W001 for login, password change and registration:\n%s", got, r.stderr)
+	if got := regexp.MustCompile(`(?m)^merlon\.(W\d{3}) `).FindAllString(r.stderr, -1); len(got) != 5 {
+		t.Errorf("findings %q, want W002 for HSTS and W001 for login, tokens, password change and registration:\n%s", got, r.stderr)
 	}
 }
 

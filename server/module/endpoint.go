@@ -18,7 +18,7 @@ import (
 )
 
 // An Endpoint answers the calls of a route. It is made by [Bare], [Query], [Body],
-// [OptionalBody] or [Raw], which fix the types of what comes in and goes out.
+// [OptionalBody], [BodyOrForm] or [Raw], which fix the types of what comes in and goes out.
 type Endpoint struct {
 	status  int
 	handle  http.HandlerFunc
@@ -29,6 +29,7 @@ type Endpoint struct {
 	err     error
 
 	bodyRequired bool
+	form         bool
 }
 
 // None is the type of an answer without a body.
@@ -78,19 +79,28 @@ func Query[Q, Out any](status int, f func(*Call, *Q) (Out, error)) Endpoint {
 
 // Body makes an endpoint that reads its JSON body into an In, see [validate.Schema].
 func Body[In, Out any](status int, f func(*Call, *In) (Out, error)) Endpoint {
-	return reading(status, true, f)
+	return reading(status, validate.Compile[In], (*validate.Schema[In]).Read, true, f)
+}
+
+// BodyOrForm is [Body] for a body that is JSON or a URL-encoded form with the same members, which may not be lists or
+// objects then. The ContentTypes of the route's policy must name both, [validate.FormType] and application/json.
+func BodyOrForm[In, Out any](status int, f func(*Call, *In) (Out, error)) Endpoint {
+	e := reading(status, validate.CompileForm[In], (*validate.Schema[In]).ReadForm, true, f)
+	e.form = true
+	return e
 }
 
 // OptionalBody is [Body] for a body that may be left out: an empty one is read
 // as the empty object.
 func OptionalBody[In, Out any](status int, f func(*Call, *In) (Out, error)) Endpoint {
-	return reading(status, false, f)
+	return reading(status, validate.Compile[In], (*validate.Schema[In]).Read, false, f)
 }
 
-func reading[In, Out any](status int, required bool, f func(*Call, *In) (Out, error)) Endpoint {
+func reading[In, Out any](status int, compile func() (*validate.Schema[In], error), read func(*validate.Schema[In], *exchange.Exchange) (In, *problem.Problem),
+	required bool, f func(*Call, *In) (Out, error)) Endpoint {
 	e := answering[Out](status)
 	e.bodyRequired = required
-	schema, err := validate.Compile[In]()
+	schema, err := compile()
 	noQuery, queryErr := validate.CompileQuery[struct{}]()
 	if err := errors.Join(err, queryErr); err != nil {
 		e.err = errors.Join(e.err, err)
@@ -108,7 +118,7 @@ func reading[In, Out any](status int, required bool, f func(*Call, *In) (Out, er
 				c.x.ReplaceBody([]byte("{}"))
 			}
 		}
-		in, p := schema.Read(c.x)
+		in, p := read(schema, c.x)
 		if p != nil {
 			c.x.Fail(w, p)
 			return
@@ -173,13 +183,14 @@ type Description struct {
 	ContentType string // of the answer; empty means no body
 	Body        *validate.Definition
 	Required    bool // whether the body must be there
+	Form        bool // whether it may be a URL-encoded form
 	Query       []validate.Parameter
 	Answer      *validate.Definition
 }
 
 // Describe returns what the OpenAPI document tells of e.
 func (e Endpoint) Describe() Description {
-	return Description{Status: e.status, ContentType: e.content, Body: e.body, Required: e.bodyRequired, Query: e.query, Answer: e.answer}
+	return Description{Status: e.status, ContentType: e.content, Body: e.body, Required: e.bodyRequired, Form: e.form, Query: e.query, Answer: e.answer}
 }
 
 // answer writes what the handler returned.

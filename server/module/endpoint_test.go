@@ -76,6 +76,34 @@ func TestEndpoints(t *testing.T) {
 	}
 }
 
+func TestABodyMayBeAForm(t *testing.T) {
+	e := module.BodyOrForm(200, func(_ *module.Call, in *input) (output, error) { return output{Name: in.Name}, nil })
+	if err := e.Err(); err != nil || !e.Describe().Form {
+		t.Fatal(err)
+	}
+	chain := exchange.New(exchange.Config{ErrorLog: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	for _, tt := range []struct {
+		media, body string
+		status      int
+	}{
+		{"application/x-www-form-urlencoded", "name=Ada", 200},
+		{"application/json", `{"name":"Ada"}`, 200},
+		{"application/x-www-form-urlencoded", `{"name":"Ada"}`, 422},
+		{"application/json", "name=Ada", 400},
+	} {
+		r := httptest.NewRequest("POST", "/", strings.NewReader(tt.body))
+		r.Header.Set("Content-Type", tt.media)
+		w := httptest.NewRecorder()
+		chain.Handler(e).ServeHTTP(w, r)
+		if w.Code != tt.status || tt.status == 200 && w.Body.String() != `{"name":"Ada","ratio":0}`+"\n" {
+			t.Errorf("%s of %s: status %d: %s", tt.body, tt.media, w.Code, w.Body)
+		}
+	}
+	if e := module.Body(200, func(*module.Call, *input) (output, error) { return output{}, nil }); e.Describe().Form {
+		t.Error("a body of JSON alone says that it may be a form")
+	}
+}
+
 func TestAnEndpointWhoseTypesHaveNoBoundsIsAnError(t *testing.T) {
 	type unbounded struct {
 		Name string `json:"name"`

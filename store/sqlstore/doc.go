@@ -1,11 +1,11 @@
-// Package sqlstore keeps API keys and sessions in a SQL database, through database/sql and without a driver: the
+// Package sqlstore keeps API keys, sessions and tokens in a SQL database, through database/sql and without a driver: the
 // program that uses it opens the database with the driver of its choice, and hands in the handles.
 //
 // [New] makes a [DB], which is also the way in which a program may run statements of its own: each call has a
 // deadline, statements are prepared once, values are parameters and never text, and what goes wrong in the database is
-// one class of error, [ErrUnavailable], on which a server answers 503. [DB.Keys] and [DB.Sessions] are the stores
-// ([apikey.Store], [session.Store]). [Migrations] is the SQL of their tables.
+// one class of error, [ErrUnavailable], on which a server answers 503. [DB.Keys], [DB.Sessions], [DB.Grants] and
+// [DB.TokenKeys] are the stores ([apikey.Store], [session.Store], [token.Store], [token.KeyStore]). [Migrations] is the SQL of their tables.
 //
-// Secrets never come here: keys and sessions arrive as hashes. The package does not open databases, does not migrate
+// Secrets never come here: keys, sessions and refresh tokens arrive as hashes, keys that sign encrypted. The package does not open databases, does not migrate
 // them by itself, does not retry, and does not delete what has expired unless told (Sweep).
 package sqlstore

@@ -8,8 +8,8 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// Migrations returns the SQL that makes the tables api_keys and sessions, as files 00001_words.sql to be applied in
-// the order of their names, each once. They are written for goose (github.com/pressly/goose) and valid without it.
+// Migrations returns the SQL that makes the tables of the stores, as files 00001_words.sql to be applied in the
+// order of their names, each once. They are written for goose (github.com/pressly/goose) and valid without it.
 func Migrations() fs.FS {
 	sub, err := fs.Sub(migrations, "migrations")
 	if err != nil {

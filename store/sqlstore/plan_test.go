@@ -18,7 +18,7 @@ func TestEveryStatementUsesAnIndex(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	for _, name := range []string{"00001_api_keys.sql", "00002_sessions.sql"} {
+	for _, name := range []string{"00001_api_keys.sql", "00002_sessions.sql", "00003_tokens.sql"} {
 		text, err := fs.ReadFile(Migrations(), name)
 		if err != nil {
 			t.Fatal(err)
@@ -33,6 +33,9 @@ func TestEveryStatementUsesAnIndex(t *testing.T) {
 		"keyRevokeOwner": keyRevokeOwner, "keyTouch": keyTouch, "keySweep": keySweep,
 		"sessionAdd": sessionAdd, "sessionByHash": sessionByHash, "sessionList": sessionList, "sessionRemove": sessionRemove,
 		"sessionDelete": sessionDelete, "sessionEndUser": sessionEndUser, "sessionTouch": sessionTouch, "sessionSweep": sessionSweep,
+		"grantAdd": grantAdd, "grantByFamily": grantByFamily, "grantByID": grantByID, "grantList": grantList, "grantTrim": grantTrim,
+		"grantRotate": grantRotate, "grantRemove": grantRemove, "grantDelete": grantDelete, "grantEndUser": grantEndUser, "grantSweep": grantSweep,
+		"tokenKeyList": tokenKeyList, "tokenKeyAdd": tokenKeyAdd, "tokenKeyReseal": tokenKeyReseal, "tokenKeyDelete": tokenKeyDelete,
 	} {
 		args := make([]any, 19)
 		for strings.Count(query, "$") > 0 && !strings.Contains(query, fmt.Sprintf("$%d", len(args))) {

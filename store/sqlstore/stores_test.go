@@ -14,6 +14,8 @@ import (
 	"github.com/merlonhq/merlon/session"
 	"github.com/merlonhq/merlon/session/sessiontest"
 	"github.com/merlonhq/merlon/store/sqlstore"
+	"github.com/merlonhq/merlon/token"
+	"github.com/merlonhq/merlon/token/tokentest"
 )
 
 func TestKeysConform(t *testing.T) {
@@ -28,6 +30,15 @@ func TestSessionsConform(t *testing.T) {
 	for name, arrange := range arrangements {
 		t.Run(name, func(t *testing.T) {
 			sessiontest.Run(t, func(t *testing.T) session.Store { return newDB(t, arrange(t)).Sessions() })
+		})
+	}
+}
+
+func TestTokensConform(t *testing.T) {
+	for name, arrange := range arrangements {
+		t.Run(name, func(t *testing.T) {
+			tokentest.Run(t, func(t *testing.T) token.Store { return newDB(t, arrange(t)).Grants() })
+			tokentest.RunKeys(t, func(t *testing.T) token.KeyStore { return newDB(t, arrange(t)).TokenKeys() })
 		})
 	}
 }
@@ -49,21 +60,38 @@ func login(n int) session.Record {
 	}
 }
 
+func grant(n int) token.Grant {
+	return token.Grant{
+		ID: fmt.Sprintf("ses_%04d", n), UserID: "usr_a", Family: sha256.Sum256([]byte{byte(n)}), Hash: sha256.Sum256([]byte{byte(n), 1}),
+		Scopes: []string{"posts:read"}, CreatedAt: epoch, RefreshedAt: epoch, ExpiresAt: epoch.Add(time.Hour), Address: netip.MustParseAddr("192.0.2.7"),
+	}
+}
+
 func TestARowThatCannotBeReadIsAnOutageAndNotARefusal(t *testing.T) {
 	for _, damage := range []string{
 		"api_keys SET hash = 'zz'", "api_keys SET hash = ''", "api_keys SET scopes = ''", "api_keys SET scopes = '{}'",
 		"api_keys SET allowed_addresses = '[\"192.0.2.0\"]'", "api_keys SET created_at = 'x'",
+		"token_grants SET hash = 'zz'", "token_grants SET family = ''", "token_grants SET scopes = '{'", "token_grants SET address = 'localhost'",
+		"token_grants SET expires_at = 'x'",
 		"sessions SET hash = substr(hash, 1, 62)", "sessions SET address = 'localhost'", "sessions SET last_seen_at = ''",
 	} {
 		t.Run(damage, func(t *testing.T) {
 			db, raw := usual(t)
-			if err := errors.Join(db.Keys().Create(t.Context(), key(1), 10), db.Sessions().Create(t.Context(), login(1))); err != nil {
+			if err := errors.Join(db.Keys().Create(t.Context(), key(1), 10), db.Sessions().Create(t.Context(), login(1)), db.Grants().Create(t.Context(), grant(1), 10)); err != nil {
 				t.Fatal(err)
 			}
 			read := func() error {
 				if strings.HasPrefix(damage, "api_keys") {
 					_, err1 := db.Keys().Get(t.Context(), key(1).ID)
 					_, err2 := db.Keys().List(t.Context(), "usr_a", "", 10)
+					if (err1 == nil) != (err2 == nil) {
+						t.Errorf("Get: %v, List: %v, want the same of both", err1, err2)
+					}
+					return err1
+				}
+				if strings.HasPrefix(damage, "token_grants") {
+					_, err1 := db.Grants().Get(t.Context(), grant(1).ID)
+					_, err2 := db.Grants().List(t.Context(), "usr_a", 10)
 					if (err1 == nil) != (err2 == nil) {
 						t.Errorf("Get: %v, List: %v, want the same of both", err1, err2)
 					}
@@ -82,7 +110,7 @@ func TestARowThatCannotBeReadIsAnOutageAndNotARefusal(t *testing.T) {
 				t.Fatal(err)
 			}
 			err := read()
-			if !errors.Is(err, sqlstore.ErrUnavailable) || errors.Is(err, apikey.ErrNotFound) || errors.Is(err, session.ErrNotFound) {
+			if !errors.Is(err, sqlstore.ErrUnavailable) || errors.Is(err, apikey.ErrNotFound) || errors.Is(err, session.ErrNotFound) || errors.Is(err, token.ErrNotFound) {
 				t.Errorf("after: %v, want ErrUnavailable", err)
 			}
 		})

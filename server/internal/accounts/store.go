@@ -155,12 +155,15 @@ func (s *Store) UpdateProfile(ctx context.Context, id string, p Profile) error {
 }
 
 // SetPassword replaces the password of the account id, provided that its hash is still oldHash: otherwise another
-// change came first and the error is ErrConflict. In the same step it ends all sessions of the account but keepSession
-// (empty: none is spared): whoever knew the old password may have one. A login that verified the old password and
+// change came first and the error is ErrConflict. In the same step it ends all sessions and grants of the account but
+// the one whose ID is keepSession (empty: none is spared): whoever knew the old password may have one. A login that verified the old password and
 // begins its session later finds that PasswordChangedAt has risen.
 func (s *Store) SetPassword(ctx context.Context, id, oldHash, newHash, keepSession string) error {
 	endSessions := func(tx *sqlstore.Tx) error {
-		_, err := tx.DeleteSessions(id, keepSession)
+		if _, err := tx.DeleteSessions(id, keepSession); err != nil {
+			return err
+		}
+		_, err := tx.DeleteGrants(id, keepSession)
 		return err
 	}
 	return s.changeAnd(ctx, id, ErrConflict, endSessions, setPassword, newHash, s.now().UnixMicro(), id, oldHash)

@@ -1,4 +1,4 @@
-// Package api holds the service's own routes: accounts, sessions, API keys, CSRF
+// Package api holds the service's own routes: accounts, sessions, tokens, API keys, CSRF
 // tokens, events and health. They are declared as a module declares its routes.
 package api
 
@@ -17,6 +17,8 @@ import (
 	"github.com/merlonhq/merlon/server/internal/eventdb"
 	"github.com/merlonhq/merlon/server/module"
 	"github.com/merlonhq/merlon/session"
+	"github.com/merlonhq/merlon/token"
+	"github.com/merlonhq/merlon/validate"
 )
 
 // Scopes of the service's own routes.
@@ -45,6 +47,7 @@ func Scopes() []module.Scope {
 type API struct {
 	Accounts *accounts.Store
 	Sessions *session.Manager
+	Tokens   *token.Manager
 	Keys     *apikey.Manager
 	Hasher   *password.Hasher
 	Policy   *password.Policy
@@ -81,6 +84,9 @@ func (a *API) Routes() []module.Route {
 
 		{Policy: route.Route{Pattern: "POST /api/v1/auth/login", Public: true, AccountOnly: true}, Summary: "Log in", Endpoint: module.Body(200, a.login),
 			Description: "Sets the session cookie and answers with a CSRF token for the new session."},
+		{Policy: route.Route{Pattern: "POST /api/v1/auth/token", Public: true, AccountOnly: true, ContentTypes: []string{"application/json", validate.FormType}},
+			Summary: "Get an access token", Endpoint: module.BodyOrForm(200, a.token),
+			Description: "With a username and a password, or with a refresh token (RFC 6749 sections 4.3 and 6). A refresh token is good for one use; used twice, all tokens of the login end."},
 		{Policy: person("POST /api/v1/auth/logout"), Summary: "Log out", Endpoint: module.Bare(204, a.logout)},
 		{Policy: person("GET /api/v1/auth/sessions"), Summary: "List one's own sessions", Endpoint: module.Query(200, a.listSessions)},
 		{Policy: person("DELETE /api/v1/auth/sessions/{id}"), Summary: "End one of one's own sessions", Endpoint: module.Bare(204, a.endSession)},
@@ -99,6 +105,7 @@ func (a *API) Routes() []module.Route {
 		{Policy: scoped(ScopeReadEvents, "GET /api/v1/events"), Summary: "Read security events, newest first", Endpoint: module.Query(200, a.listEvents)},
 
 		{Policy: public("GET /csrf/token"), Summary: "Get a CSRF token", Endpoint: module.Raw(200, "application/json", http.HandlerFunc(a.csrfToken))},
+		{Policy: public("GET /.well-known/jwks.json"), Summary: "Read the keys that verify access tokens", Endpoint: module.Raw(200, "application/json", http.HandlerFunc(a.jwks))},
 		{Policy: public("GET /openapi.json"), Summary: "Read this document", Endpoint: module.Raw(200, "application/json", http.HandlerFunc(a.document))},
 		{Policy: probe("GET /health"), Summary: "Tell whether the process is alive", Endpoint: module.Bare(200, a.health)},
 		{Policy: probe("GET /health/ready"), Summary: "Tell whether the service can work", Endpoint: module.Raw(200, "application/json", http.HandlerFunc(a.ready))},

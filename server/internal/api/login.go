@@ -49,27 +49,32 @@ func (a *API) login(c *module.Call, in *credentials) (loggedIn, error) {
 	if err != nil {
 		return loggedIn{}, err
 	}
-	if err := a.confirm(c, u, rec); err != nil {
+	err = a.confirm(c, u, func(ctx context.Context) error { return a.Sessions.Revoke(ctx, rec.ID, rec.UserID) })
+	if err != nil {
 		return loggedIn{}, err
 	}
+	c.SetCookie(session.Cookie(token))
+	a.loggedIn(c, u, failedBefore)
+	c.Record(audit.Event{Type: audit.SessionCreated, Principal: u.ID, Detail: []slog.Attr{slog.String("session_id", rec.ID)}})
+	csrfToken, _ := a.CSRF.Issue(csrf.Session(rec.ID), c.Now())
+	return loggedIn{User: userOf(u), CSRFToken: csrfToken, ExpiresAt: a.Sessions.ExpiresAt(rec)}, nil
+}
+
+// loggedIn records that the password of u was right, and lets the browser be known.
+func (a *API) loggedIn(c *module.Call, u accounts.User, failedBefore bool) {
 	success := audit.AuthnLoginSuccess
 	if failedBefore {
 		success = audit.AuthnLoginSuccessAfterFail
 	}
 	c.Record(audit.Event{Type: success, Principal: u.ID})
-	c.Record(audit.Event{Type: audit.SessionCreated, Principal: u.ID, Detail: []slog.Attr{slog.String("session_id", rec.ID)}})
-
-	c.SetCookie(session.Cookie(token))
 	a.rememberDevice(c, u.Username)
-	csrfToken, _ := a.CSRF.Issue(csrf.Session(rec.ID), c.Now())
-	return loggedIn{User: userOf(u), CSRFToken: csrfToken, ExpiresAt: a.Sessions.ExpiresAt(rec)}, nil
 }
 
 // confirm refuses a login whose account was changed since its password was
 // verified. Whoever changes a password ends the sessions that there are; one that
-// was begun just after that, with the password before, is found here. Its token
-// has not left yet, so even one that cannot be revoked opens nothing.
-func (a *API) confirm(c *module.Call, verified accounts.User, rec session.Record) error {
+// was begun just after that, with the password before, is found here, and ended by
+// end. Its token has not left yet, so even one that cannot be revoked opens nothing.
+func (a *API) confirm(c *module.Call, verified accounts.User, end func(context.Context) error) error {
 	u, err := a.Accounts.ByID(c, verified.ID)
 	if err == nil && u.PasswordChangedAt.Equal(verified.PasswordChangedAt) && !u.Disabled {
 		return nil
@@ -77,7 +82,7 @@ func (a *API) confirm(c *module.Call, verified accounts.User, rec session.Record
 	if err == nil {
 		err = loginFailed(c, u.ID, "changed_in_between")
 	}
-	if gone := a.Sessions.Revoke(context.WithoutCancel(c), rec.ID, rec.UserID); !errors.Is(gone, session.ErrNotFound) {
+	if gone := end(context.WithoutCancel(c)); !notFound(gone) {
 		err = errors.Join(err, gone)
 	}
 	return err
@@ -144,11 +149,8 @@ func (a *API) takeLoginQuota(c *module.Call, account string) (failedBefore bool,
 
 func (a *API) logout(c *module.Call) (module.None, error) {
 	p := c.Principal()
-	if p.Kind == identity.Session {
-		err := a.Sessions.Revoke(c, p.SessionID, p.Subject)
-		if err != nil && !errors.Is(err, session.ErrNotFound) {
-			return module.None{}, err
-		}
+	if err := a.end(c, p.SessionID, p.Subject); err != nil && !notFound(err) {
+		return module.None{}, err
 	}
 	c.Record(audit.Event{Type: audit.SessionLogout, Detail: []slog.Attr{slog.String("session_id", p.SessionID)}})
 	forget(c)

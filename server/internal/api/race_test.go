@@ -26,6 +26,7 @@ import (
 	"github.com/merlonhq/merlon/server/internal/sqlite"
 	"github.com/merlonhq/merlon/session"
 	"github.com/merlonhq/merlon/store/sqlstore"
+	"github.com/merlonhq/merlon/token"
 )
 
 // These tests stand between two steps of a call: what another call does there, or
@@ -83,6 +84,51 @@ func (s *sessions) Create(ctx context.Context, r session.Record) error {
 	return err
 }
 
+// grants is a store of grants that can fail, and has something between its steps.
+type grants struct {
+	token.Store
+	mu                        sync.Mutex
+	err                       error
+	beforeCreate, afterCreate func()
+}
+
+func (g *grants) fail(err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.err = err
+}
+
+func (g *grants) failure() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.err
+}
+
+func (g *grants) Create(ctx context.Context, r token.Grant, max int) error {
+	if g.beforeCreate != nil {
+		g.beforeCreate()
+	}
+	err := g.Store.Create(ctx, r, max)
+	if g.afterCreate != nil {
+		g.afterCreate()
+	}
+	return err
+}
+
+func (g *grants) Get(ctx context.Context, id string) (token.Grant, error) {
+	if err := g.failure(); err != nil {
+		return token.Grant{}, err
+	}
+	return g.Store.Get(ctx, id)
+}
+
+func (g *grants) Lookup(ctx context.Context, family [32]byte) (token.Grant, error) {
+	if err := g.failure(); err != nil {
+		return token.Grant{}, err
+	}
+	return g.Store.Lookup(ctx, family)
+}
+
 // keys is a key store that can fail.
 type keys struct {
 	apikey.Store
@@ -109,6 +155,7 @@ type service struct {
 	handler  http.Handler
 	events   *events
 	sessions *sessions
+	grants   *grants
 	keys     *keys
 	ada      accounts.User
 }
@@ -132,7 +179,7 @@ func start(t *testing.T) *service {
 	check := func(err error) { errs = append(errs, err) }
 	db, err := sqlstore.New(sqlstore.Config{Writer: file.Writer(), Reader: file.Reader(), Dialect: sqlstore.SQLite, Timeout: 30 * time.Second})
 	check(err)
-	s := &service{API: &api.API{}, events: &events{}, sessions: &sessions{Store: db.Sessions()}, keys: &keys{Store: db.Keys()}}
+	s := &service{API: &api.API{}, events: &events{}, sessions: &sessions{Store: db.Sessions()}, grants: &grants{Store: db.Grants()}, keys: &keys{Store: db.Keys()}}
 	scopes := []string{api.ScopeManageKeys}
 	s.Grants, s.CheckDatabase = func(string) []string { return scopes }, file.Check
 	s.Devices, err = api.NewDevices([]byte(rand.Text()))
@@ -140,6 +187,8 @@ func start(t *testing.T) *service {
 	s.Accounts, err = accounts.New(accounts.Config{DB: db})
 	check(err)
 	s.Sessions, err = session.New(session.Config{Store: s.sessions})
+	check(err)
+	s.Tokens, err = token.New(token.Config{Store: s.grants, KeyStore: db.TokenKeys(), Secret: []byte(rand.Text() + rand.Text()), Issuer: "https://api.example.com"})
 	check(err)
 	s.Keys, err = apikey.New(apikey.Config{Store: s.keys, Scopes: scopes})
 	check(err)
@@ -154,7 +203,7 @@ func start(t *testing.T) *service {
 	check(err)
 	routes := s.Routes()
 	cfg := merlon.Config{Environment: merlon.Development, Secret: secret, Recorder: s.events, ErrorLog: slog.New(slog.NewTextHandler(io.Discard, nil)),
-		Authn: authn.Config{Sessions: authn.Sessions(s.Sessions, s.API), Keys: authn.Keys(s.Keys, s.API)}}
+		Authn: authn.Config{Sessions: authn.Sessions(s.Sessions, s.API), Keys: authn.Keys(s.Keys, s.API), Tokens: authn.Tokens(s.Tokens, s.API)}}
 	mux := http.NewServeMux()
 	for _, r := range routes {
 		cfg.Routes = append(cfg.Routes, r.Policy)
@@ -163,6 +212,9 @@ func start(t *testing.T) *service {
 	guard, err := merlon.New(cfg)
 	check(err)
 	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Tokens.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	s.Limits, s.CSRF, s.handler = guard.Limiter(), guard.CSRF(), guard.Handler(mux)

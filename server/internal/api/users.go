@@ -158,7 +158,7 @@ func (a *API) changePassword(c *module.Call, in *passwordChange) (module.None, e
 	if err := c.Commit(audit.Event{Type: audit.AuthnPasswordChange}); err != nil {
 		return module.None{}, err
 	}
-	// Whoever knew the old password may have a session: all but this one end with it.
+	// Whoever knew the old password may have a session, or tokens: all but those of this call end with it.
 	err = a.Accounts.SetPassword(c, u.ID, u.PasswordHash, hash, p.SessionID)
 	if err != nil {
 		c.Record(audit.Event{Type: audit.AuthnPasswordChangeFail, Outcome: audit.Failure})

@@ -53,6 +53,7 @@ func (l *loader) check(s *Settings) {
 		l.report(where, fault{idIdleAbsolute, "sessions.idle_timeout (" + formatDuration(s.Sessions.IdleTimeout) + ") is above sessions.absolute_timeout (" +
 			formatDuration(s.Sessions.AbsoluteTimeout) + ")", "lower the one or raise the other"})
 	}
+	l.checkTokens(s)
 	if s.Audit.Log == "" && !s.Audit.Stdout && l.fine("audit.log", "audit.stdout") {
 		l.report(l.where("audit.log"), fault{idNoEventLog, "audit: security events go nowhere", "write audit.log, or audit.stdout: true"})
 	}

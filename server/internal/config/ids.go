@@ -40,6 +40,10 @@ const (
 	idNoEventLog       = "merlon.E035"
 	idOnlyInFile       = "merlon.E036"
 	idKeyPreviousSame  = "merlon.E037"
+	idIssuerMalformed  = "merlon.E040"
+	idIssuerClear      = "merlon.E041"
+	idAudience         = "merlon.E042"
+	idAccessRefresh    = "merlon.E043"
 	idRedirectClear    = "merlon.E050"
 	idRedirectSame     = "merlon.E051"
 	idCertificate      = "merlon.E052"
@@ -105,6 +109,10 @@ func Docs() []Doc {
 		{idNoEventLog, "security events go nowhere", "audit.log is empty and audit.stdout is false."},
 		{idOnlyInFile, "a section or list of objects in a variable", "Variables hold single values and lists of them."},
 		{idKeyPreviousSame, "secret_key_previous holds secret_key", "The rotation has not happened."},
+		{idIssuerMalformed, "tokens.issuer is not the URL of an issuer", "Whoever verifies tokens compares it letter by letter (RFC 8414 section 2): an http(s) URL without user, query and fragment, in the spelling that is published."},
+		{idIssuerClear, "an http issuer in production", "RFC 8414 section 2: an issuer is an https URL. Keys that are fetched in clear text can be replaced on the way."},
+		{idAudience, "tokens.audience is not a name", "Text of printable ASCII without blanks, at most 255 bytes: a URL, or a name that the services agree on."},
+		{idAccessRefresh, "access tokens outlive their refresh tokens", "No token outlives its login: the longer life could never be reached."},
 		{idRedirectClear, "redirect_listen without tls", "It is the clear-text door beside TLS. Without TLS of its own the service has nothing to redirect to; behind a proxy, redirect there."},
 		{idRedirectSame, "redirect_listen takes the port of listen", "One port speaks TLS or clear text, not both."},
 		{idCertificate, "the certificate or its key cannot be used", "A file is missing, unreadable or not PEM, the key is another certificate's, or the certificate is not for servers."},

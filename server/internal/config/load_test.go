@@ -58,7 +58,7 @@ func TestVariables(t *testing.T) {
 		"a trailing comma":                     {"MERLON_HOSTS=a.example,", []string{"E007"}, "hosts"},
 		"a list of objects":                    {"MERLON_RATE_LIMITS__RULES=x", []string{"E036"}, "file"},
 		"a section":                            {"MERLON_AUDIT=x", []string{"E036"}, "audit"},
-		"a setting of later":                   {"MERLON_TOKENS__ALGORITHM=EdDSA", []string{"E011"}, "tokens"},
+		"a setting of later":                   {"MERLON_ACME__EMAIL=a@b.example", []string{"E011"}, "acme"},
 		"a setting of later that says nothing": {"MERLON_REDIS_URL=", nil, ""},
 		"Redis":                                {"MERLON_REDIS_URL=redis://h", []string{"E011"}, "sqlite only"},
 		"PostgreSQL":                           {"MERLON_DATABASE_URL=postgres://h/d", []string{"E011"}, "sqlite only"},

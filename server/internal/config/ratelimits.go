@@ -10,7 +10,7 @@ import (
 )
 
 // The routes where passwords are checked, and the one where accounts are made.
-var passwordRoutes = [...]string{"POST /api/v1/auth/login", "POST /api/v1/users/me/password"}
+var passwordRoutes = [...]string{"POST /api/v1/auth/login", "POST /api/v1/auth/token", "POST /api/v1/users/me/password"}
 
 const registerRoute = "POST /api/v1/users"
 

@@ -59,6 +59,8 @@ type Settings struct {
 	Password Password
 	// Sessions is how long sessions live.
 	Sessions Sessions
+	// Tokens is how access and refresh tokens are made.
+	Tokens Tokens
 	// Headers are the security headers.
 	Headers Headers
 	// RateLimits are the guards and the rules.
@@ -104,6 +106,15 @@ type Password struct {
 type Sessions struct {
 	IdleTimeout     time.Duration // 1m to 24h, not above AbsoluteTimeout; default 30m
 	AbsoluteTimeout time.Duration // 1m to 720h; default 12h
+}
+
+// Tokens is the section tokens.
+type Tokens struct {
+	Algorithm  string        // EdDSA (default), ES256, RS256 or HS256
+	AccessTTL  time.Duration // 1m to 1h, not above RefreshTTL; default 15m
+	RefreshTTL time.Duration // 1m to 2160h, from the login; default 720h
+	Issuer     string        // a URL; default https:// and the first host
+	Audience   string        // default Issuer
 }
 
 // Headers is the section headers.
@@ -196,6 +207,7 @@ func defaults(environment string) Settings {
 
 		Password: Password{Algorithm: "argon2id", MemoryKiB: 19456, Time: 2, Threads: 1, BcryptCost: 12, MinLength: 8},
 		Sessions: Sessions{IdleTimeout: 30 * time.Minute, AbsoluteTimeout: 12 * time.Hour},
+		Tokens:   Tokens{Algorithm: "EdDSA", AccessTTL: 15 * time.Minute, RefreshTTL: 720 * time.Hour},
 		Headers:  Headers{Profile: "api", HSTSMaxAge: 17520 * time.Hour},
 		RateLimits: RateLimits{
 			Default:        Limit{Limit: 100, Window: time.Minute, By: []string{"principal_or_address", "route"}},

@@ -53,6 +53,14 @@ var settingRows = []struct {
 	{"password.min_length", map[string]string{"8": "", "64": "", "7": "E008", "65": "E008", ".inf": "E006"}},
 	{"sessions.idle_timeout", map[string]string{"1m": "", "12h": "", "12h1s": "E028", "59s": "E008", "25h": "E008", "-30m": "E008", "30": "E006", "": "E007"}},
 	{"sessions.absolute_timeout", map[string]string{"30m": "", "720h": "", "29m": "E028", "59s": "E008", "721h": "E008", "12": "E006", "": "E007"}},
+	{"tokens.algorithm", map[string]string{"EdDSA": "", "ES256": "", "RS256": "", "HS256": "", "none": "E012", "PS256": "E012", "eddsa": "E012", "": "E007", "256": "E006"}},
+	{"tokens.access_ttl", map[string]string{"1m": "", "1h": "", "59s": "E008", "61m": "E008", "900": "E006", "": "E007"}},
+	{"tokens.refresh_ttl", map[string]string{"15m": "", "2160h": "", "14m": "E043", "59s": "E008", "2161h": "E008", "30": "E006", "": "E007"}},
+	{"tokens.issuer", map[string]string{"\"https://api.example.com\"": "", "\"https://api.example.com:8443/merlon\"": "", "\"https://[::1]:1\"": "", "": "", "\"http://api.example.com\"": "E041", "api.example.com": "E040",
+		"\"https://\"": "E040", "\"https://u@api.example.com\"": "E040", "\"https://api.example.com?\"": "E040", "\"https://api.example.com#\"": "E040", "\"https://API.example.com\"": "E040",
+		"\"HTTPS://api.example.com\"": "E040", "\"ftp://api.example.com\"": "E040", "\"https://api.example.com/a b\"": "E040", "\"https://api.example.com/" + strings.Repeat("a", 232) + "\"": "E040",
+		"\"https://api.example.com/" + strings.Repeat("a", 231) + "\"": "", "1": "E006", "[a]": "E006"}},
+	{"tokens.audience", map[string]string{"blog": "", "\"https://api.example.com\"": "", "": "", "a b": "E042", "é": "E042", strings.Repeat("a", 255): "", strings.Repeat("a", 256): "E042", "1": "E006"}},
 	{"headers.profile", map[string]string{"api": "", "web": "E011", "none": "E012", "": "E007", "false": "E006"}},
 	{"headers.hsts_max_age", map[string]string{"5m": "", "87600h": "", "299s": "E008", "0s": "E008", "87601h": "E008", "31536000": "E006", "": "E007"}},
 	{"rate_limits.default.limit", map[string]string{"1": "", "1000000": "", "0": "E008", "-1": "E008", "1000001": "E008", "many": "E006", "": "E007"}},
@@ -78,7 +86,6 @@ var settingRows = []struct {
 	{"redirect_port", map[string]string{"443": "", "1": "", "65535": "", "0": "E008", "65536": "E008", "-1": "E008", "\"443\"": "E006", "https": "E006", "": "E007"}},
 	{"rate_limits.expected_nodes", map[string]string{"1": "", "2": "E011"}},
 	{"acme", map[string]string{"{domains: [a.example]}": "E011"}},
-	{"tokens", map[string]string{"{algorithm: EdDSA}": "E011"}},
 	{"upstreams", map[string]string{"[{name: blog}]": "E011"}},
 	{"routes", map[string]string{"[{match: GET /}]": "E011"}},
 	{"rate_limits", map[string]string{"": "", "[]": "E006", "1": "E006"}},
@@ -181,6 +188,12 @@ password:
 sessions:
   idle_timeout: 30m
   absolute_timeout: 12h
+tokens:
+  algorithm: EdDSA
+  access_ttl: 15m
+  refresh_ttl: 720h
+  issuer: "https://api.example.com"
+  audience: "https://api.example.com"
 headers:
   profile: api
   hsts_max_age: 17520h
@@ -198,13 +211,13 @@ rate_limits:
   on_store_error: local
   rules:
     - name: login
-      match: ["POST /api/v1/auth/login", "POST /api/v1/users/me/password"]
+      match: ["POST /api/v1/auth/login", "POST /api/v1/auth/token", "POST /api/v1/users/me/password"]
       limit: 5
       window: 5m
       by: [address]
       count: failures
     - name: login-account
-      match: ["POST /api/v1/auth/login", "POST /api/v1/users/me/password"]
+      match: ["POST /api/v1/auth/login", "POST /api/v1/auth/token", "POST /api/v1/users/me/password"]
       limit: 50
       window: 1h
       by: [account]
@@ -244,6 +257,10 @@ func TestDevelopmentRelaxesExactlyWhatTheContractSays(t *testing.T) {
 		t.Error("the secret key is not generated anew")
 	}
 	p, _ := load(production("secret_key: " + testKey))
+	if issuer := "http://127.0.0.1:8080"; s.Tokens.Issuer != issuer || s.Tokens.Audience != issuer {
+		t.Errorf("tokens are issued by %s for %s", s.Tokens.Issuer, s.Tokens.Audience)
+	}
+	s.Tokens = p.Tokens
 	s.Environment, s.Listen, s.Origins, s.Hosts, s.TrustedProxies = p.Environment, p.Listen, p.Origins, p.Hosts, p.TrustedProxies
 	if got, want := string(s.YAML()), string(p.YAML()); got != want {
 		t.Errorf("development differs in more:\n%s\n%s", got, want)
@@ -268,6 +285,23 @@ func TestProductionIsTheDefaultAndRequiresItsThree(t *testing.T) {
 	wantIDs(t, problems, "E012", "E013", "E015", "E016")
 }
 
+func TestTheIssuerIsTheFirstHostUnlessItIsNamed(t *testing.T) {
+	for yaml, want := range map[string][2]string{
+		production("hosts: [b.example, a.example]"):                           {"https://b.example", "https://b.example"},
+		production("hosts: [\"::1\"]"):                                        {"https://[::1]", "https://[::1]"},
+		production("tokens: {issuer: \"https://id.example\"}"):                {"https://id.example", "https://id.example"},
+		production("tokens: {audience: blog}"):                                {"https://api.example.com", "blog"},
+		"environment: development\nlisten: \"localhost:1\"":                   {"http://localhost:1", "http://localhost:1"},
+		"environment: development\nlisten: \":2\"\ntls: {cert: c, key: k}":    {"https://localhost:2", "https://localhost:2"},
+		"environment: development\nhosts: [dev.example]\nlisten: \"[::1]:3\"": {"https://dev.example", "https://dev.example"},
+	} {
+		s, problems := load(yaml)
+		if got := [2]string{s.Tokens.Issuer, s.Tokens.Audience}; got != want || len(problems) > 0 {
+			t.Errorf("%s: %q, want %q\n%s", yaml, got, want, lines(problems))
+		}
+	}
+}
+
 func TestRulesOfTheFileReplaceTheBuiltInOnes(t *testing.T) {
 	s, problems := load(production(rule))
 	wantIDs(t, problems)
@@ -275,7 +309,7 @@ func TestRulesOfTheFileReplaceTheBuiltInOnes(t *testing.T) {
 		t.Errorf("%+v", s.RateLimits.Rules)
 	}
 	_, problems = load(production("rate_limits: {rules: []}"))
-	wantIDs(t, problems, "W001", "W001", "W001")
+	wantIDs(t, problems, "W001", "W001", "W001", "W001")
 	if config.Fatal(problems) {
 		t.Error("a finding stops the service")
 	}
@@ -333,7 +367,7 @@ func TestRules(t *testing.T) {
 
 func TestARuleGuardsARouteOnlyByWhatTheCallerCannotChoose(t *testing.T) {
 	for by, want := range map[string]int{"[address]": 0, "[account]": 0, "[principal_or_address]": 0, "[address, route]": 0,
-		"[session]": 3, "[key]": 3, "[\"header:X-Id\"]": 3, "[address, \"header:X-Id\"]": 3, "[route]": 3} {
+		"[session]": 4, "[key]": 4, "[\"header:X-Id\"]": 4, "[address, \"header:X-Id\"]": 4, "[route]": 4} {
 		_, problems := load(production(strings.Replace(rule, "[address]", by, 1)))
 		if len(problems) != want {
 			t.Errorf("by %s: %d findings, want %d\n%s", by, len(problems), want, lines(problems))
@@ -342,5 +376,5 @@ func TestARuleGuardsARouteOnlyByWhatTheCallerCannotChoose(t *testing.T) {
 	_, problems := load(production("rate_limits:\n  rules:\n    - {name: all, match: [\"POST /api/v1/{rest...}\"], limit: 5, window: 1m, by: [address]}"))
 	wantIDs(t, problems)
 	_, problems = load(production("rate_limits:\n  rules:\n    - {name: all, match: [\"GET /api/v1/{rest...}\"], limit: 5, window: 1m, by: [address]}"))
-	wantIDs(t, problems, "W001", "W001", "W001")
+	wantIDs(t, problems, "W001", "W001", "W001", "W001")
 }

@@ -89,6 +89,9 @@ func TestEachFindingHasATriggerAndACleanNeighbour(t *testing.T) {
 		"W039": {bad: setting("insecure_shadow", "{controls: [authn], reason: trying}"), good: setting("insecure_shadow", "{controls: []}")},
 		"W040": {bad: setting("cors", "{debug: true}"), good: setting("cors", "{debug: false}")},
 		"W041": {bad: both(setting("origins", "[https://app.example.com]"), setting("cors", "{insecure_private_network: the intranet}")), good: setting("cors", "{insecure_private_network: the intranet}")},
+		"W042": {bad: setting("tokens", "{algorithm: HS256}"), good: setting("tokens", "{algorithm: RS256}")},
+		"W043": {bad: setting("tokens", "{access_ttl: 31m}"), good: setting("tokens", "{access_ttl: 30m}")},
+		"W044": {bad: setting("tokens", "{refresh_ttl: 721h}"), good: setting("tokens", "{refresh_ttl: 720h}")},
 	}
 	// What depends on another choice has more than one finding.
 	pairs := map[string]bool{"W006": true}

@@ -159,5 +159,14 @@ func rows() []row {
 		{"merlon.W041", Medium, []string{"cors.insecure_private_network"}, inProduction,
 			"sites of the internet may reach a private network",
 			"A page of a listed origin uses its visitor's browser as a way into the network that this service is in.", privateNetworkOpen},
+		{"merlon.W042", Medium, []string{"tokens.algorithm"}, inProduction,
+			"whoever verifies access tokens can sign them",
+			"HS256 signs with the key that verifies: each service that is given it can make tokens for everybody.", symmetricTokens},
+		{"merlon.W043", Low, []string{"tokens.access_ttl"}, inProduction,
+			"access tokens live for more than half an hour",
+			"Services that verify by the published keys alone take a token until it is over, whatever was revoked.", longAccessTokens},
+		{"merlon.W044", Low, []string{"tokens.refresh_ttl"}, inProduction,
+			"a login can be renewed for more than thirty days",
+			"NIST SP 800-63B-4 section 2.1.3 asks for a new authentication after thirty days at most.", longRefresh},
 	}
 }

@@ -95,10 +95,11 @@ func operation(r module.Route, method, path string) (object, error) {
 		op["parameters"] = params
 	}
 	if d.Body != nil {
-		op["requestBody"] = object{
-			"required": d.Required,
-			"content":  object{"application/json": object{"schema": d.Body}},
+		content := object{"application/json": object{"schema": d.Body}}
+		if d.Form {
+			content[validate.FormType] = object{"schema": d.Body}
 		}
+		op["requestBody"] = object{"required": d.Required, "content": content}
 	}
 	return op, nil
 }
@@ -120,7 +121,7 @@ func security(r module.Route) []object {
 	if r.Policy.Probe {
 		return list
 	}
-	list = append(list, object{"session": scopes})
+	list = append(list, object{"session": scopes}, object{"access_token": scopes})
 	if !r.Policy.AccountOnly {
 		list = append(list, object{"api_key": scopes})
 	}
@@ -216,6 +217,8 @@ func securitySchemes() object {
 	return object{
 		"session": object{"type": "apiKey", "in": "cookie", "name": identity.SessionCookie,
 			"description": "The session cookie that logging in sets. Unsafe methods need a CSRF token beside it."},
+		"access_token": object{"type": "http", "scheme": "bearer", "bearerFormat": "JWT",
+			"description": "An access token of POST /api/v1/auth/token (RFC 9068)."},
 		"api_key": object{"type": "apiKey", "in": "header", "name": "X-API-Key",
 			"description": "An API key, such as mrl_live_…; also accepted as Authorization: Bearer."},
 	}

@@ -58,11 +58,13 @@ func at(t *testing.T, v any, path ...any) any {
 func routes() []module.Route {
 	write := func(*module.Call, *book) (book, error) { return book{}, nil }
 	list := func(*module.Call, *search) (book, error) { return book{}, nil }
+	login := func(*module.Call, *book) (book, error) { return book{}, nil }
 	remove := func(*module.Call) (module.None, error) { return module.None{}, nil }
 	return []module.Route{
 		{Policy: route.Route{Pattern: "POST /api/v1/books", Scopes: []string{"books:write"}}, Summary: "Write", Endpoint: module.Body(201, write)},
 		{Policy: route.Route{Pattern: "GET /api/v1/books", Public: true}, Summary: "List", Endpoint: module.Query(200, list)},
 		{Policy: route.Route{Pattern: "DELETE /api/v1/books/{id}", AccountOnly: true}, Summary: "Remove", Endpoint: module.Bare(204, remove)},
+		{Policy: route.Route{Pattern: "POST /login", Public: true}, Summary: "Log in", Endpoint: module.BodyOrForm(200, login)},
 		{Policy: route.Route{Pattern: "GET /health", Probe: true}, Summary: "Health", Endpoint: module.Raw(200, "application/json", http.NotFoundHandler())},
 	}
 }
@@ -80,14 +82,25 @@ func TestTheDocumentSaysWhatIsServed(t *testing.T) {
 	if closed := at(t, post, "requestBody", "content", "application/json", "schema").(map[string]any)["additionalProperties"]; closed != false {
 		t.Errorf("the body is open: %v", closed)
 	}
-	if got := fmt.Sprint(at(t, post, "security")); got != "[map[session:[books:write]] map[api_key:[books:write]]]" {
+	if got := fmt.Sprint(at(t, post, "security")); got != "[map[session:[books:write]] map[access_token:[books:write]] map[api_key:[books:write]]]" {
 		t.Errorf("security of a scoped route: %s", got)
 	}
-	if got := fmt.Sprint(at(t, doc, "paths", "/api/v1/books", "get", "security")); got != "[map[] map[session:[]] map[api_key:[]]]" {
+	if got := fmt.Sprint(at(t, doc, "paths", "/api/v1/books", "get", "security")); got != "[map[] map[session:[]] map[access_token:[]] map[api_key:[]]]" {
 		t.Errorf("security of a public route: %s", got)
 	}
-	if got := fmt.Sprint(at(t, doc, "paths", "/api/v1/books/{id}", "delete", "security")); got != "[map[session:[]]]" {
+	if got := fmt.Sprint(at(t, doc, "paths", "/api/v1/books/{id}", "delete", "security")); got != "[map[session:[]] map[access_token:[]]]" {
 		t.Errorf("security of an account route: %s", got)
+	}
+	bearer := at(t, doc, "components", "securitySchemes", "access_token").(map[string]any)
+	if bearer["type"] != "http" || bearer["scheme"] != "bearer" || bearer["bearerFormat"] != "JWT" {
+		t.Errorf("the scheme of access tokens: %v", bearer)
+	}
+	bodies := at(t, doc, "paths", "/login", "post", "requestBody", "content").(map[string]any)
+	if len(bodies) != 2 || fmt.Sprint(bodies["application/json"]) != fmt.Sprint(bodies["application/x-www-form-urlencoded"]) {
+		t.Errorf("a body that may be a form: %v", bodies)
+	}
+	if bodies := at(t, post, "requestBody", "content").(map[string]any); len(bodies) != 1 {
+		t.Errorf("a body that may not: %v", bodies)
 	}
 	limit := at(t, doc, "paths", "/api/v1/books", "get", "parameters", 0).(map[string]any)
 	if limit["name"] != "limit" || limit["in"] != "query" || at(t, limit, "schema", "default") != 20.0 {
