@@ -110,7 +110,7 @@ func TestCheckAsText(t *testing.T) {
 	if got := strings.Join(order, " "); got != "critical high medium low" {
 		t.Errorf("in the order %s", got)
 	}
-	if !strings.HasSuffix(r.stdout, "\nFound 1 critical, 3 high, 1 medium, 2 low: 5 at medium or above.\n") {
+	if !strings.HasSuffix(r.stdout, "\nFound 1 critical, 4 high, 1 medium, 2 low: 6 at medium or above.\n") {
 		t.Errorf("it ends otherwise:\n%s", r.stdout)
 	}
 	for line := range strings.Lines(r.stdout) {
@@ -172,7 +172,7 @@ func TestCheckAsJSON(t *testing.T) {
 	if err := d.Decode(&got); err != nil {
 		t.Fatalf("%v:\n%s", err, r.stdout)
 	}
-	if got.File != config || got.FailOn != "high" || !got.Failed || len(got.Counts) != 4 || got.Counts["high"] != 3 || len(got.Findings) != 7 {
+	if got.File != config || got.FailOn != "high" || !got.Failed || len(got.Counts) != 4 || got.Counts["high"] != 4 || len(got.Findings) != 8 {
 		t.Errorf("%+v", got)
 	}
 	lines := map[string]int{}
@@ -254,7 +254,7 @@ func TestCheckAsSARIF(t *testing.T) {
 		}
 		seen[rule.ID] = true
 	}
-	if len(rules) < 50 || len(results) != 8 {
+	if len(rules) < 50 || len(results) != 9 {
 		t.Errorf("%d rules, %d results", len(rules), len(results))
 	}
 	levels := map[string]string{"critical": "error", "high": "error", "medium": "warning", "low": "note"}
