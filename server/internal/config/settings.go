@@ -94,7 +94,7 @@ type Sessions struct {
 
 // Headers is the section headers.
 type Headers struct {
-	Profile    string        // api
+	Profile    string        // api (default) or web, of answers that are data; pages are web anyway
 	HSTSMaxAge time.Duration // 5m to 87600h; default 17520h (RFC 6797 section 6.1.1)
 }
 
