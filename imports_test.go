@@ -28,7 +28,7 @@ var mayImport = map[string][]string{
 	"route":           {},
 	"exchange":        {"audit", "identity", "problem", "route"},
 
-	// Stages. None imports another; csrf finds its token by the JSON scanner of validate.
+	// Stages. None imports another; csrf and report read JSON by the scanner of validate.
 	"clientip":  {"exchange"},
 	"headers":   {"exchange"},
 	"httpsonly": {"audit", "exchange", "identity", "problem"},
@@ -38,6 +38,7 @@ var mayImport = map[string][]string{
 	"csrf":      {"audit", "exchange", "identity", "origin", "problem", "validate"},
 	"authn":     {"apikey", "audit", "exchange", "identity", "problem", "session"},
 	"authz":     {"audit", "exchange", "identity", "problem", "route"},
+	"report":    {"audit", "exchange", "problem", "validate"},
 	"validate":  {"audit", "exchange", "problem", "sanitize", "github.com/corazawaf/libinjection-go", "golang.org/x/net/idna"},
 
 	// Building blocks, usable alone.

@@ -11,6 +11,7 @@ import (
 	"github.com/merlonhq/merlon/apikey"
 	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/authn"
+	"github.com/merlonhq/merlon/report"
 	"github.com/merlonhq/merlon/server/internal/accounts"
 	"github.com/merlonhq/merlon/server/internal/api"
 	"github.com/merlonhq/merlon/server/internal/config"
@@ -52,7 +53,10 @@ func (s *Server) prepare(modules []module.Module) error {
 	}
 	devices, err := api.NewDevices(secrets...)
 	check(err)
+	reports, err := report.New(report.Config{})
+	check(err)
 	s.api = &api.API{
+		Reports:  reports,
 		Accounts: s.accounts, Sessions: s.sessions, Keys: s.keys, Hasher: hash, Policy: choose, Events: s.store, Devices: devices,
 		Grants: grants(modules), CheckDatabase: s.database.Check, SecurityContact: s.settings.SecurityContact,
 	}

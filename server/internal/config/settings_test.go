@@ -206,6 +206,12 @@ rate_limits:
       window: 1m
       by: [address]
       count: requests
+    - name: reports
+      match: ["POST /reports"]
+      limit: 60
+      window: 1m
+      by: [address]
+      count: requests
 audit:
   log: logs/security.log
   stdout: false
