@@ -17,6 +17,7 @@ import (
 	"github.com/merlonhq/merlon/server/internal/config"
 	"github.com/merlonhq/merlon/server/internal/eventdb"
 	"github.com/merlonhq/merlon/server/internal/openapi"
+	"github.com/merlonhq/merlon/server/internal/pages"
 	"github.com/merlonhq/merlon/server/internal/sqlite"
 	"github.com/merlonhq/merlon/server/module"
 	"github.com/merlonhq/merlon/session"
@@ -139,14 +140,17 @@ func (s *Server) prepareStores(modules []module.Module) (*sqlstore.DB, error) {
 
 // compile makes routes, document and policy of one declaration.
 func (s *Server) compile(db *sqlstore.DB, modules []module.Module) error {
-	routes := s.api.Routes()
+	shown, err := pages.New()
+	if err != nil {
+		return err
+	}
+	routes := append(s.api.Routes(), shown.Routes()...)
 	for _, m := range modules {
 		if m.Routes != nil {
 			routes = append(routes, m.Routes(module.Host{DB: db})...)
 		}
 	}
 	var errs []error
-	var err error
 	s.api.Document, err = openapi.Document(openapi.Info{
 		Title: "Merlon", Version: s.version, Description: "Accounts, sessions, API keys and security events, and the modules of this server.",
 	}, routes)

@@ -17,6 +17,7 @@ import (
 	"github.com/merlonhq/merlon/route"
 	"github.com/merlonhq/merlon/server/internal/api"
 	"github.com/merlonhq/merlon/server/internal/config"
+	"github.com/merlonhq/merlon/server/internal/pages"
 	"github.com/merlonhq/merlon/server/module"
 )
 
@@ -110,7 +111,7 @@ func policy(set config.Settings, routes []module.Route, log *slog.Logger) merlon
 		Secret:      []byte(set.SecretKey.Reveal()),
 		ErrorLog:    log,
 		Headers: headers.Config{
-			Profile: headers.Profile(set.Headers.Profile), HSTSMaxAge: set.Headers.HSTSMaxAge, Reports: api.ReportsPath,
+			Profile: headers.Profile(set.Headers.Profile), HSTSMaxAge: set.Headers.HSTSMaxAge, Reports: api.ReportsPath, Pages: pages.Profiles(),
 		},
 		HTTPSOnly: httpsonly.Config{},
 		CORS: cors.Config{
