@@ -21,7 +21,7 @@ const modulePath = "github.com/merlonhq/merlon"
 // Do not change this to make a build pass: read CONTRIBUTING.md first.
 var mayImport = map[string][]string{
 	// Shared words.
-	"problem":         {},
+	"problem":         {"internal/accept"},
 	"identity":        {},
 	"audit":           {"internal/uuid7"},
 	"audit/audittest": {"audit", "internal/uuid7"},
@@ -31,7 +31,7 @@ var mayImport = map[string][]string{
 	// Stages. None imports another; csrf and report read JSON by the scanner of validate.
 	"clientip":  {"exchange"},
 	"headers":   {"exchange"},
-	"httpsonly": {"audit", "exchange", "identity", "problem"},
+	"httpsonly": {"audit", "exchange", "identity", "internal/accept", "problem"},
 	"firewall":  {"audit", "exchange", "problem"},
 	"cors":      {"audit", "exchange", "origin", "problem"},
 	"ratelimit": {"audit", "exchange", "identity", "problem", "route"},
@@ -52,6 +52,7 @@ var mayImport = map[string][]string{
 	"origin":              {"golang.org/x/net/idna", "golang.org/x/net/publicsuffix"},
 
 	"ratelimit/ratelimittest": {"ratelimit"},
+	"internal/accept":         {},
 	"internal/uuid7":          {},
 
 	// The facade is the top of the library.
