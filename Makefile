@@ -1,4 +1,4 @@
-.PHONY: demo test bench fmt
+.PHONY: demo test bench fmt csp
 
 # What CONTRIBUTING.md and the README name; each target is one command.
 demo:
@@ -12,3 +12,7 @@ fmt:
 
 bench:
 	cd bench && go run ./cmd/compare
+
+csp:
+	cd tools/csp && npm ci --silent --no-audit --no-fund
+	CSP_EVALUATOR=$(CURDIR)/tools/csp go test -count=1 -run TestCSPEvaluator ./headers

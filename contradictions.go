@@ -1,16 +1,18 @@
 package merlon
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
 
+	"github.com/merlonhq/merlon/headers"
 	"github.com/merlonhq/merlon/route"
 )
 
 // contradictions reports where parts that are right by themselves do not fit
 // together.
-func (b *builder) contradictions(routes *route.Table) {
+func (b *builder) contradictions(routes *route.Table, security *headers.Stage) {
 	cfg := &b.cfg
 	if len(cfg.Routes) == 0 {
 		b.fail("Routes is empty: every request would be refused; declare the routes, such as {Pattern: \"GET /posts\", Public: true}")
@@ -31,6 +33,9 @@ func (b *builder) contradictions(routes *route.Table) {
 		return
 	}
 	for _, r := range routes.Routes() {
+		if r.Headers != "" && security != nil && !security.Has(headers.Profile(r.Headers)) {
+			b.fail("route %q asks for the headers %q, which are not among Headers.Pages, nor built in (%s, %s, %s)", r.Pattern, r.Headers, headers.API, headers.Web, headers.Form)
+		}
 		if !r.Open() && cfg.Authn.Sessions == nil && cfg.Authn.Keys == nil && cfg.Authn.Tokens == nil {
 			b.fail("route %q needs a caller and Authn accepts no credential: nobody could call it", r.Pattern)
 		}
@@ -50,34 +55,64 @@ type relaxation struct{ setting, reason string }
 // relaxations finds every setting whose name begins with Insecure and that is in
 // use. It looks at the fields themselves, so a new one cannot be forgotten.
 func (b *builder) relaxations() []relaxation {
+	var found []relaxation
 	v := reflect.ValueOf(b.cfg)
-	found := relaxed("", v)
 	for i := range v.NumField() {
-		if stage := v.Field(i); stage.Kind() == reflect.Struct {
-			found = append(found, relaxed(v.Type().Field(i).Name+".", stage)...)
+		name, f := v.Type().Field(i).Name, v.Field(i)
+		switch {
+		case f.Kind() != reflect.Struct || f.IsZero():
+		case strings.HasPrefix(name, "Insecure"):
+			found = append(found, relaxation{name, f.FieldByName("Reason").String()})
+		default:
+			found = append(found, relaxationsIn(f, name)...)
 		}
 	}
 	for _, r := range b.cfg.Routes {
 		if r.CORS != nil {
-			found = append(found, relaxed(r.Pattern+": CORS.", reflect.ValueOf(*r.CORS))...)
+			found = append(found, relaxationsIn(reflect.ValueOf(r.CORS), r.Pattern+": CORS")...)
 		}
 	}
 	return found
 }
 
-// relaxed finds what the struct v relaxes; prefix stands before the names of its
-// fields.
-func relaxed(prefix string, v reflect.Value) []relaxation {
+// relaxationsIn finds those of a part of the configuration: its own, those of the
+// parts that are declared beside it in its package, and of lists of these by name.
+func relaxationsIn(v reflect.Value, path string) []relaxation {
 	var found []relaxation
-	for i := range v.NumField() {
-		name, f := v.Type().Field(i).Name, v.Field(i)
-		if !strings.HasPrefix(name, "Insecure") || f.IsZero() {
-			continue
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() && v.Elem().Kind() == reflect.Struct {
+			return relaxationsIn(v.Elem(), path)
 		}
-		if f.Kind() == reflect.Struct {
-			f = f.FieldByName("Reason")
+	case reflect.Map:
+		names := v.MapKeys()
+		slices.SortFunc(names, func(a, b reflect.Value) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+		for _, name := range names {
+			found = append(found, relaxationsIn(v.MapIndex(name), fmt.Sprintf("%s[%v]", path, name))...)
 		}
-		found = append(found, relaxation{prefix + name, f.String()})
+	case reflect.Struct:
+		for i := range v.NumField() {
+			field, f := v.Type().Field(i), v.Field(i)
+			switch name := path + "." + field.Name; {
+			case !field.IsExported() || f.IsZero():
+			case !strings.HasPrefix(field.Name, "Insecure"):
+				if part := base(field.Type); part.Kind() == reflect.Struct && part.PkgPath() == v.Type().PkgPath() {
+					found = append(found, relaxationsIn(f, name)...)
+				}
+			case f.Kind() == reflect.Struct:
+				found = append(found, relaxation{name, f.FieldByName("Reason").String()})
+			default:
+				found = append(found, relaxation{name, f.String()})
+			}
+		}
 	}
 	return found
+}
+
+// base is what a map holds or a pointer points to.
+func base(t reflect.Type) reflect.Type {
+	if t.Kind() == reflect.Pointer || t.Kind() == reflect.Map {
+		return t.Elem()
+	}
+	return t
 }

@@ -23,23 +23,24 @@ const modulePath = "github.com/merlonhq/merlon"
 // Do not change this to make a build pass: read CONTRIBUTING.md first.
 var mayImport = map[string][]string{
 	// Shared words.
-	"problem":         {},
+	"problem":         {"internal/accept"},
 	"identity":        {},
 	"audit":           {"internal/uuid7"},
 	"audit/audittest": {"audit", "internal/uuid7"},
 	"route":           {},
 	"exchange":        {"audit", "identity", "problem", "route"},
 
-	// Stages. None imports another; csrf finds its token by the JSON scanner of validate.
+	// Stages. None imports another; csrf and report read JSON by the scanner of validate.
 	"clientip":  {"exchange"},
 	"headers":   {"exchange"},
-	"httpsonly": {"audit", "exchange", "identity", "problem"},
+	"httpsonly": {"audit", "exchange", "identity", "internal/accept", "problem"},
 	"firewall":  {"audit", "exchange", "problem"},
 	"cors":      {"audit", "exchange", "origin", "problem", "route"},
 	"ratelimit": {"audit", "exchange", "identity", "problem", "route"},
 	"csrf":      {"audit", "exchange", "identity", "origin", "problem", "validate"},
 	"authn":     {"apikey", "audit", "exchange", "identity", "problem", "session", "token"},
 	"authz":     {"audit", "exchange", "identity", "problem", "route"},
+	"report":    {"audit", "exchange", "problem", "validate"},
 	"validate":  {"audit", "exchange", "problem", "sanitize", "github.com/corazawaf/libinjection-go", "golang.org/x/net/idna"},
 
 	// Building blocks, usable alone.
@@ -55,6 +56,7 @@ var mayImport = map[string][]string{
 	"origin":              {"route", "golang.org/x/net/idna", "golang.org/x/net/publicsuffix"},
 
 	"ratelimit/ratelimittest": {"ratelimit"},
+	"internal/accept":         {},
 	"internal/uuid7":          {},
 	"internal/nearest":        {},
 

@@ -102,7 +102,7 @@ func New(cfg Config) (*Guard, error) {
 	permission := build(b, authz.New, authz.Config{})
 	content := build(b, validate.New, b.cfg.Validate)
 	b.shadow()
-	b.contradictions(routes)
+	b.contradictions(routes, security)
 	if len(b.errs) > 0 {
 		return nil, errors.Join(b.errs...)
 	}

@@ -119,8 +119,14 @@ func decode[T any](t *testing.T, a answer) T {
 	return v
 }
 
-// code is the code of the problem that a is, if it is one.
+// code is the code of the problem that a is, if it is one: a document, or the page
+// that people get.
 func (a answer) code() string {
+	if strings.HasPrefix(a.header.Get("Content-Type"), "text/html") {
+		_, rest, _ := strings.Cut(string(a.body), fmt.Sprintf("<small>Status %d, ", a.status))
+		code, _, _ := strings.Cut(rest, ". Request ")
+		return code
+	}
 	var p struct{ Code string }
 	if a.header.Get("Content-Type") != "application/problem+json" || json.Unmarshal(a.body, &p) != nil {
 		return ""

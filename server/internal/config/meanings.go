@@ -45,7 +45,7 @@ func meanings() map[string]string {
 		"sessions.idle_timeout":     "A session ends after this time without a request; not above absolute_timeout.",
 		"sessions.absolute_timeout": "A session ends after this time whatever happens.",
 
-		"headers.profile":      "The set of security headers: api for APIs.",
+		"headers.profile":      "The set of security headers: api for answers that are data, web for pages.",
 		"headers.hsts_max_age": "How long browsers remember to use https only.",
 
 		"rate_limits.default.limit":          "The requests in each window, on routes without a rule of their own.",

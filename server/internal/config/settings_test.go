@@ -61,7 +61,7 @@ var settingRows = []struct {
 		"\"HTTPS://api.example.com\"": "E040", "\"ftp://api.example.com\"": "E040", "\"https://api.example.com/a b\"": "E040", "\"https://api.example.com/" + strings.Repeat("a", 232) + "\"": "E040",
 		"\"https://api.example.com/" + strings.Repeat("a", 231) + "\"": "", "1": "E006", "[a]": "E006"}},
 	{"tokens.audience", map[string]string{"blog": "", "\"https://api.example.com\"": "", "": "", "a b": "E042", "é": "E042", strings.Repeat("a", 255): "", strings.Repeat("a", 256): "E042", "1": "E006"}},
-	{"headers.profile", map[string]string{"api": "", "web": "E011", "none": "E012", "": "E007", "false": "E006"}},
+	{"headers.profile", map[string]string{"api": "", "web": "", "form": "E012", "none": "E012", "": "E007", "false": "E006"}},
 	{"headers.hsts_max_age", map[string]string{"5m": "", "87600h": "", "299s": "E008", "0s": "E008", "87601h": "E008", "31536000": "E006", "": "E007"}},
 	{"rate_limits.default.limit", map[string]string{"1": "", "1000000": "", "0": "E008", "-1": "E008", "1000001": "E008", "many": "E006", "": "E007"}},
 	{"rate_limits.default.window", map[string]string{"1s": "", "744h": "", "0s": "E008", "744h1s": "E008", "60": "E006", "": "E007"}},
@@ -225,6 +225,12 @@ rate_limits:
     - name: register
       match: ["POST /api/v1/users"]
       limit: 10
+      window: 1m
+      by: [address]
+      count: requests
+    - name: reports
+      match: ["POST /reports"]
+      limit: 60
       window: 1m
       by: [address]
       count: requests

@@ -67,7 +67,7 @@ func settings() []field[Settings] {
 		{"tokens.refresh_ttl", func(s *Settings) any { return &s.Tokens.RefreshTTL }, seconds(60, 90*day)},
 		{"tokens.issuer", func(s *Settings) any { return &s.Tokens.Issuer }, spec{check: checkIssuer}},
 		{"tokens.audience", func(s *Settings) any { return &s.Tokens.Audience }, spec{check: checkAudience}},
-		{"headers.profile", func(s *Settings) any { return &s.Headers.Profile }, spec{required: true, oneOf: []string{"api"}}},
+		{"headers.profile", func(s *Settings) any { return &s.Headers.Profile }, spec{required: true, oneOf: []string{"api", "web"}}},
 		{"headers.hsts_max_age", func(s *Settings) any { return &s.Headers.HSTSMaxAge }, seconds(300, 87600*hour)},
 		{"rate_limits.default.limit", func(s *Settings) any { return &s.RateLimits.Default.Limit }, whole(1, maxLimit)},
 		{"rate_limits.default.window", func(s *Settings) any { return &s.RateLimits.Default.Window }, seconds(1, maxWindow)},
@@ -113,11 +113,6 @@ func laterSettings() []later {
 		{"upstreams", "", "remove it; the gateway comes later"},
 		{"routes", "", "remove it; the gateway comes later"},
 	}
-}
-
-// laterChoice reports a choice of the contract that comes later.
-func laterChoice(name, value string) bool {
-	return name == "headers.profile" && value == "web"
 }
 
 func findLater(path string) (later, bool) {
