@@ -1,6 +1,7 @@
 package config
 
 import (
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -88,18 +89,28 @@ func show(v string) string {
 // ShowPath returns a path that a setting names, unless it looks like a secret that
 // was written where its file belongs.
 func ShowPath(path string) string {
-	if strings.ContainsAny(path, "@\n\r") || looksSecret(path) {
+	if strings.ContainsAny(path, "@\n\r") || looksSecret(path) && !isPath(path) {
 		return "the file (its name is not shown)"
 	}
 	return path
+}
+
+// isPath reports whether path cannot be but a path: it begins at a directory, or ends
+// in what files end in. Base64 may begin with a slash, and has other signs then.
+func isPath(path string) bool {
+	if strings.ContainsAny(path, "+=") || strings.HasPrefix(path, "eyJ") { // a JSON Web Token has dots
+		return false
+	}
+	ext := strings.TrimPrefix(filepath.Ext(path), ".")
+	return strings.HasPrefix(path, "/") || strings.HasPrefix(path, "./") || strings.HasPrefix(path, "../") ||
+		ext != "" && len(ext) <= 5 && strings.Trim(ext, "abcdefghijklmnopqrstuvwxyz") == ""
 }
 
 // looksSecret reports whether a part of v is long, and as mixed as what random
 // bytes are written in: base64, base32, hex, an API key, a token.
 func looksSecret(v string) bool {
 	// Of base64 a slash may be a part, of a path or a URL it is not.
-	isPath := strings.HasPrefix(v, "/") && !strings.ContainsAny(v, "+=")
-	if !isPath && !strings.Contains(v, "://") && !strings.ContainsAny(v, " .") && len(v) >= minKeyBytes {
+	if !isPath(v) && !strings.Contains(v, "://") && !strings.ContainsAny(v, " .") && len(v) >= minKeyBytes {
 		v = strings.ReplaceAll(v, "/", "")
 	}
 	const long, varied = 16, 5

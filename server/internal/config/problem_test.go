@@ -40,7 +40,8 @@ func TestWhatLooksLikeASecretIsNotShown(t *testing.T) {
 			t.Errorf("%q is not shown:\n%s", mistake, out)
 		}
 	}
-	for _, path := range []string{"/run/secrets/secret_key", "/etc/merlon/key.pem", "/etc/letsencrypt/live/api.example.com/privkey.pem", "secret_key", "/var/lib/merlon-2/key"} {
+	for _, path := range []string{"/run/secrets/secret_key", "/etc/merlon/key.pem", "/etc/letsencrypt/live/api.example.com/privkey.pem", "secret_key", "/var/lib/merlon-2/key",
+		"/nix/store/0c1cm9m0g2k4vq7y8wq1s3f5h7j9l1n3-merlon/secret_key", "certificates/production-2026-eu-west-1.pem", "./production-2026-eu-west-1"} {
 		if got := config.ShowPath(path); got != path {
 			t.Errorf("%s is shown as %s", path, got)
 		}
