@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+
+	"github.com/go-jose/go-jose/v4"
 )
 
 // An Algorithm is a signature algorithm of JOSE (RFC 7518 section 3.1, RFC 8037).
@@ -102,6 +104,9 @@ func (a Algorithm) check(key any) error {
 		}
 		if k.Curve != a.curve() {
 			return fmt.Errorf("the key is on another curve than that of %s", a)
+		}
+		if !(&jose.JSONWebKey{Key: k}).Valid() {
+			return errors.New("the key has no point")
 		}
 		if _, err := k.ECDH(); err != nil { // looks whether the point is on the curve
 			return errors.New("the point is not on the curve")

@@ -454,8 +454,6 @@ func TestKeysThatAreNoGoodAreErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	off := p256.PublicKey
-	off.X = off.Y
 	weak := large.PublicKey
 	weak.E = 3
 	ed := newIssuer(t).public
@@ -473,7 +471,8 @@ func TestKeysThatAreNoGoodAreErrors(t *testing.T) {
 		{"RSA for ES256", token.ES256, &large.PublicKey, false},
 		{"P-256 for ES256", token.ES256, &p256.PublicKey, true},
 		{"P-256 for ES384", token.ES384, &p256.PublicKey, false},
-		{"a point that is not on the curve", token.ES256, &off, false},
+		{"a curve without a point", token.ES256, &ecdsa.PublicKey{Curve: elliptic.P256()}, false},
+		{"a point without a curve", token.ES256, &ecdsa.PublicKey{}, false},
 		{"Ed25519 for EdDSA", token.EdDSA, ed, true},
 		{"Ed25519, cut off", token.EdDSA, ed[:31], false},
 		{"Ed25519 as bytes for HS256", token.HS256, ed, false},
