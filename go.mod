@@ -23,6 +23,7 @@ require (
 
 // Tests.
 require (
+	github.com/dunglas/httpsfv v1.1.2
 	github.com/google/go-cmp v0.7.0
 	pgregory.net/rapid v1.3.0
 )
