@@ -50,12 +50,12 @@ func checkContent(r *validate.Report, content string) {
 
 // post is a post as it is stored and answered.
 type post struct {
-	ID        string    `json:"id" example:"pst_0198c0de-0000-7000-8000-000000000000"`
-	Author    string    `json:"author" doc:"The id of the account that wrote it."`
+	ID        string    `json:"id" maxLength:"40" example:"pst_0198c0de-0000-7000-8000-000000000000"`
+	Author    string    `json:"author" maxLength:"40" doc:"The id of the account that wrote it."`
 	Title     string    `json:"title" maxLength:"200"`
-	Content   string    `json:"content" maxLength:"65536"`
-	Excerpt   *string   `json:"excerpt" maxLength:"300"`
-	Tags      []string  `json:"tags" maxItems:"10"`
+	Content   string    `json:"content" text:"rich" maxLength:"65536"`
+	Excerpt   *string   `json:"excerpt" text:"prose" maxLength:"300"`
+	Tags      []string  `json:"tags" maxLength:"50" maxItems:"10"`
 	IsDraft   bool      `json:"is_draft"`
 	CreatedAt time.Time `json:"created_at"`
 	UpdatedAt time.Time `json:"updated_at"`
@@ -63,7 +63,7 @@ type post struct {
 
 type page struct {
 	Items      []post  `json:"items" maxItems:"100"`
-	NextCursor *string `json:"next_cursor"`
+	NextCursor *string `json:"next_cursor" maxLength:"200"`
 }
 
 type listing struct {

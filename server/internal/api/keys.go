@@ -63,10 +63,10 @@ type key struct {
 	ID               string     `json:"id" maxLength:"40"`
 	Owner            string     `json:"owner" maxLength:"40"`
 	Name             string     `json:"name" maxLength:"100"`
-	Scopes           []string   `json:"scopes" maxItems:"100"`
+	Scopes           []string   `json:"scopes" maxLength:"64" maxItems:"100"`
 	Hint             string     `json:"hint" maxLength:"50" doc:"By which its owner recognises the key."`
 	Enabled          bool       `json:"enabled"`
-	AllowedAddresses []string   `json:"allowed_addresses" maxItems:"100"`
+	AllowedAddresses []string   `json:"allowed_addresses" maxLength:"50" maxItems:"100"`
 	RateLimit        *keyLimit  `json:"rate_limit"`
 	CreatedAt        time.Time  `json:"created_at"`
 	ExpiresAt        *time.Time `json:"expires_at"`
