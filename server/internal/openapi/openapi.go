@@ -197,13 +197,13 @@ func pathParameters(path string) []any {
 			continue
 		}
 		name, several := strings.CutSuffix(strings.Trim(seg, "{}"), "...")
-		longest, pattern := 100, "^[^/]+$"
+		shortest, longest, pattern := 1, 100, "^[A-Za-z0-9_-]+$"
 		if several {
-			pattern = "^.*$"
+			shortest, pattern = 0, "^.*$"
 		}
 		params = append(params, object{
 			"name": name, "in": "path", "required": true,
-			"schema": &validate.Definition{Type: "string", MaxLength: &longest, Pattern: pattern},
+			"schema": &validate.Definition{Type: "string", MinLength: &shortest, MaxLength: &longest, Pattern: pattern},
 		})
 	}
 	return params
