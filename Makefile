@@ -1,4 +1,4 @@
-.PHONY: demo test bench fmt specmatic
+.PHONY: demo test bench fmt csp specmatic
 
 # What CONTRIBUTING.md and the README name; each target is one command.
 demo:
@@ -17,3 +17,7 @@ bench:
 specmatic:
 	cd tools/specmatic && npm ci --ignore-scripts --no-audit --no-fund
 	SPECMATIC_JAR=$(CURDIR)/tools/specmatic/node_modules/specmatic/specmatic.jar go test -run TestSpecmatic -v -timeout 30m ./e2e
+
+csp:
+	cd tools/csp && npm ci --silent --no-audit --no-fund
+	CSP_EVALUATOR=$(CURDIR)/tools/csp go test -count=1 -run TestCSPEvaluator ./headers

@@ -1,16 +1,18 @@
 package merlon
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
 
+	"github.com/merlonhq/merlon/headers"
 	"github.com/merlonhq/merlon/route"
 )
 
 // contradictions reports where parts that are right by themselves do not fit
 // together.
-func (b *builder) contradictions(routes *route.Table) {
+func (b *builder) contradictions(routes *route.Table, security *headers.Stage) {
 	cfg := &b.cfg
 	if len(cfg.Routes) == 0 {
 		b.fail("Routes is empty: every request would be refused; declare the routes, such as {Pattern: \"GET /posts\", Public: true}")
@@ -31,6 +33,9 @@ func (b *builder) contradictions(routes *route.Table) {
 		return
 	}
 	for _, r := range routes.Routes() {
+		if r.Headers != "" && security != nil && !security.Has(headers.Profile(r.Headers)) {
+			b.fail("route %q asks for the headers %q, which are not among Headers.Pages, nor built in (%s, %s, %s)", r.Pattern, r.Headers, headers.API, headers.Web, headers.Form)
+		}
 		if !r.Open() && cfg.Authn.Sessions == nil && cfg.Authn.Keys == nil && cfg.Authn.Tokens == nil {
 			b.fail("route %q needs a caller and Authn accepts no credential: nobody could call it", r.Pattern)
 		}
@@ -53,21 +58,51 @@ func (b *builder) relaxations() []relaxation {
 	var found []relaxation
 	v := reflect.ValueOf(b.cfg)
 	for i := range v.NumField() {
-		stage := v.Field(i)
-		if stage.Kind() != reflect.Struct {
-			continue
-		}
-		for j := range stage.NumField() {
-			name := stage.Type().Field(j).Name
-			f := stage.Field(j)
-			if !strings.HasPrefix(name, "Insecure") || f.IsZero() {
-				continue
-			}
-			if f.Kind() == reflect.Struct {
-				f = f.FieldByName("Reason")
-			}
-			found = append(found, relaxation{v.Type().Field(i).Name + "." + name, f.String()})
+		if v.Field(i).Kind() == reflect.Struct {
+			found = append(found, relaxationsIn(v.Field(i), v.Type().Field(i).Name)...)
 		}
 	}
 	return found
+}
+
+// relaxationsIn finds those of a part of the configuration: its own, those of the
+// parts that are declared beside it in its package, and of lists of these by name.
+func relaxationsIn(v reflect.Value, path string) []relaxation {
+	var found []relaxation
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() && v.Elem().Kind() == reflect.Struct {
+			return relaxationsIn(v.Elem(), path)
+		}
+	case reflect.Map:
+		names := v.MapKeys()
+		slices.SortFunc(names, func(a, b reflect.Value) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+		for _, name := range names {
+			found = append(found, relaxationsIn(v.MapIndex(name), fmt.Sprintf("%s[%v]", path, name))...)
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			field, f := v.Type().Field(i), v.Field(i)
+			switch name := path + "." + field.Name; {
+			case !field.IsExported() || f.IsZero():
+			case !strings.HasPrefix(field.Name, "Insecure"):
+				if part := base(field.Type); part.Kind() == reflect.Struct && part.PkgPath() == v.Type().PkgPath() {
+					found = append(found, relaxationsIn(f, name)...)
+				}
+			case f.Kind() == reflect.Struct:
+				found = append(found, relaxation{name, f.FieldByName("Reason").String()})
+			default:
+				found = append(found, relaxation{name, f.String()})
+			}
+		}
+	}
+	return found
+}
+
+// base is what a map holds or a pointer points to.
+func base(t reflect.Type) reflect.Type {
+	if t.Kind() == reflect.Pointer || t.Kind() == reflect.Map {
+		return t.Elem()
+	}
+	return t
 }

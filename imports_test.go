@@ -21,23 +21,24 @@ const modulePath = "github.com/merlonhq/merlon"
 // Do not change this to make a build pass: read CONTRIBUTING.md first.
 var mayImport = map[string][]string{
 	// Shared words.
-	"problem":         {},
+	"problem":         {"internal/accept"},
 	"identity":        {},
 	"audit":           {"internal/uuid7"},
 	"audit/audittest": {"audit", "internal/uuid7"},
 	"route":           {},
 	"exchange":        {"audit", "identity", "problem", "route"},
 
-	// Stages. None imports another; csrf finds its token by the JSON scanner of validate.
+	// Stages. None imports another; csrf and report read JSON by the scanner of validate.
 	"clientip":  {"exchange"},
 	"headers":   {"exchange"},
-	"httpsonly": {"audit", "exchange", "identity", "problem"},
+	"httpsonly": {"audit", "exchange", "identity", "internal/accept", "problem"},
 	"firewall":  {"audit", "exchange", "problem"},
 	"cors":      {"audit", "exchange", "origin", "problem"},
 	"ratelimit": {"audit", "exchange", "identity", "problem", "route"},
 	"csrf":      {"audit", "exchange", "identity", "origin", "problem", "validate"},
 	"authn":     {"apikey", "audit", "exchange", "identity", "problem", "session"},
 	"authz":     {"audit", "exchange", "identity", "problem", "route"},
+	"report":    {"audit", "exchange", "problem", "validate"},
 	"validate":  {"audit", "exchange", "problem", "sanitize", "github.com/corazawaf/libinjection-go", "golang.org/x/net/idna"},
 
 	// Building blocks, usable alone.
@@ -51,6 +52,7 @@ var mayImport = map[string][]string{
 	"origin":              {"golang.org/x/net/idna", "golang.org/x/net/publicsuffix"},
 
 	"ratelimit/ratelimittest": {"ratelimit"},
+	"internal/accept":         {},
 	"internal/uuid7":          {},
 
 	// The facade is the top of the library.

@@ -98,7 +98,7 @@ func New(cfg Config) (*Guard, error) {
 	caller := build(b, authn.New, b.cfg.Authn)
 	permission := build(b, authz.New, authz.Config{})
 	content := build(b, validate.New, b.cfg.Validate)
-	b.contradictions(routes)
+	b.contradictions(routes, security)
 	if len(b.errs) > 0 {
 		return nil, errors.Join(b.errs...)
 	}

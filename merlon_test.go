@@ -57,6 +57,7 @@ func blog(change ...func(*merlon.Config)) merlon.Config {
 			{Pattern: "POST /posts", Scopes: []string{"posts:write"}},
 			{Pattern: "GET /me", AccountOnly: true},
 			{Pattern: "POST /login", Public: true},
+			{Pattern: "POST /anybody", Public: true, Anonymous: true},
 			{Pattern: "GET /health", Probe: true},
 		},
 		Authn: authn.Config{
@@ -130,6 +131,12 @@ func TestEveryStageActsInTheRealChain(t *testing.T) {
 		{"nobody on a route with a scope", request("POST", "/posts"), 401, "unauthenticated", "authz"},
 		{"a key on an account route", request("GET", "/me", "X-API-Key", "mrl_good"), 403, "forbidden", "authz"},
 		{"a session on an account route", request("GET", "/me", "Cookie", "__Host-merlon_session=good"), 200, "", ""},
+		{"a session where nobody looks at credentials", request("POST", "/anybody", "Cookie", "__Host-merlon_session=good"), 200, "", ""},
+		{"the same where somebody does", request("POST", "/login", "Cookie", "__Host-merlon_session=good"), 403, "csrf-token-missing", "csrf-token"},
+		{"a bad key where nobody looks", request("POST", "/anybody", "X-API-Key", "mrl_bad"), 200, "", ""},
+		{"two credentials where nobody looks", request("POST", "/anybody", "X-API-Key", "mrl_good", "Cookie", "__Host-merlon_session=good"), 200, "", ""},
+		{"another site where nobody looks", request("POST", "/anybody", "Sec-Fetch-Site", "cross-site"), 403, "cross-site-request", "csrf"},
+		{"a key that another site sends where nobody looks", request("POST", "/anybody", "Sec-Fetch-Site", "cross-site", "X-API-Key", "mrl_good"), 403, "cross-site-request", "csrf"},
 		{"a body of another type", body(request("POST", "/posts", "X-API-Key", "mrl_good"), "text/xml", "<a/>"), 415, "unsupported-media-type", "validate"},
 		{"JSON with a member twice", body(request("POST", "/posts", "X-API-Key", "mrl_good"), "application/json", `{"a":1,"a":2}`), 422, "invalid-content", "validate"},
 		{"JSON", body(request("POST", "/posts", "X-API-Key", "mrl_good"), "application/json", `{"a":1}`), 200, "", ""},
@@ -174,6 +181,21 @@ func TestEveryStageActsInTheRealChain(t *testing.T) {
 				t.Errorf("Strict-Transport-Security %q, TLS %v", hsts, tt.r.TLS != nil)
 			}
 		})
+	}
+}
+
+// Whatever a request to an anonymous route presents, its handler sees nobody.
+func TestOnAnAnonymousRouteEverybodyIsNobody(t *testing.T) {
+	for _, header := range [][]string{{"Cookie", "__Host-merlon_session=good"}, {"X-API-Key", "mrl_good"}, nil} {
+		g := guard(t, blog())
+		w := do(g.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			if p := merlon.Principal(r.Context()); p.Known() {
+				t.Errorf("%v: the caller is %v", header, p)
+			}
+		})), request("POST", "/anybody", header...))
+		if w.Code != 200 {
+			t.Errorf("%v: status %d", header, w.Code)
+		}
 	}
 }
 
@@ -283,6 +305,10 @@ func TestContradictionsBetweenStagesAreErrors(t *testing.T) {
 		}, `"POST /log-in"`},
 		{"routes that nobody could call", func(c *merlon.Config) { c.Authn = authn.Config{} }, "nobody could call it"},
 		{"an account route with keys only", func(c *merlon.Config) { c.Authn.Sessions = nil }, `"GET /me"`},
+		{"a route with headers that nobody knows", func(c *merlon.Config) { c.Routes[0].Headers = "wep" }, `asks for the headers "wep"`},
+		{"a route with headers of its own", func(c *merlon.Config) {
+			c.Routes[0].Headers, c.Headers.Pages = "wep", map[headers.Profile]headers.Page{"wep": {}}
+		}, ""},
 		{"clear text and preload", func(c *merlon.Config) {
 			c.HTTPSOnly.InsecureHTTP, c.Headers.HSTSPreload = "test", true
 		}, "HSTSPreload"},
@@ -306,8 +332,14 @@ func TestARelaxedControlIsLoudAtStart(t *testing.T) {
 		c.ErrorLog = slog.New(slog.NewTextHandler(&log, nil))
 		c.HTTPSOnly.InsecureHTTP = "a test needs it"
 		c.RateLimit.InsecureExempt = ratelimit.InsecureExempt{Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, Reason: "our own monitor"}
+		c.Headers.Page.CSP.InsecureScriptSrc = headers.InsecureSources{Sources: []headers.Source{headers.UnsafeEval}, Reason: "an old template engine"}
+		c.Headers.Reports = "https://reports.example.com/"
+		c.Headers.Pages = map[headers.Profile]headers.Page{"editor": {ReportOnly: &headers.CSP{InsecureNoTrustedTypes: "an old editor"}}}
 	}))
-	for _, want := range []string{"HTTPSOnly.InsecureHTTP", "a test needs it", "RateLimit.InsecureExempt", "our own monitor"} {
+	for _, want := range []string{
+		"HTTPSOnly.InsecureHTTP", "a test needs it", "RateLimit.InsecureExempt", "our own monitor",
+		"Headers.Page.CSP.InsecureScriptSrc", "an old template engine", "Headers.Pages[editor].ReportOnly.InsecureNoTrustedTypes", "an old editor",
+	} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("the log does not tell of %q:\n%s", want, log.String())
 		}

@@ -24,6 +24,8 @@ func (t Type) Description() string {
 		return "Content looks like an attack and was removed or let pass as prose."
 	case MaliciousSQLi:
 		return "Content looks like SQL injection."
+	case MaliciousCSPViolation:
+		return "A browser reported what a Content-Security-Policy blocked."
 	case MaliciousCORS:
 		return "An origin that is not allowed asked across origins."
 	case MaliciousCSRF:

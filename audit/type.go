@@ -25,6 +25,7 @@ const (
 	MaliciousSQLi            Type = "malicious_sqli"
 	MaliciousCORS            Type = "malicious_cors"
 	MaliciousCSRF            Type = "malicious_csrf"
+	MaliciousCSPViolation    Type = "malicious_csp_violation"
 	MaliciousDirectReference Type = "malicious_direct_reference"
 
 	SessionCreated        Type = "session_created"
@@ -79,7 +80,7 @@ func (t Type) Severity() Severity {
 		return Critical
 	case AuthnCredentialInClear, MaliciousSQLi, MaliciousCSRF, SysDegraded:
 		return High
-	case ExcessRateLimitExceeded, MaliciousCORS,
+	case ExcessRateLimitExceeded, MaliciousCORS, MaliciousCSPViolation,
 		MaliciousDirectReference, SuspiciousContent, APIKeyRejected, SessionUseAfterExpire:
 		return Medium
 	case AuthnLoginFail, AuthnPasswordChangeFail, AuthzFail, InputValidationFail:

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/merlonhq/merlon/exchange"
-	"github.com/merlonhq/merlon/identity"
 )
 
 // PreSessionCookie is the name of the cookie that tells browsers without a
@@ -30,25 +29,10 @@ func (p *Protection) TokenHandler() http.Handler {
 }
 
 func (p *Protection) serveToken(w http.ResponseWriter, r *http.Request) {
-	x := exchange.FromContext(r.Context())
-	var b Binding
-	if x.Principal.Kind == identity.Session {
-		b = Session(x.Principal.SessionID)
-	} else {
-		value := preSession(r)
-		if value == "" {
-			value = newPreSession()
-			http.SetCookie(w, &http.Cookie{
-				Name: PreSessionCookie, Value: value,
-				Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
-			})
-		}
-		b = PreSession(value)
-	}
-	token, expires := p.Issue(b, x.Now)
-	x.SetHeader("Content-Type", "application/json")
-	x.SetHeader("Cache-Control", "no-store")
-	x.AddHeader("Vary", "Cookie")
+	token, expires := p.TokenFor(w, r)
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
 	// The client may be gone; there is nobody left to tell.
 	_ = json.NewEncoder(w).Encode(struct {
 		Token     string    `json:"csrf_token"`

@@ -227,7 +227,7 @@ var paths = map[string]string{
 	"/api/v1/users": "POST", "/api/v1/users/me": "GET PATCH", "/api/v1/users/me/password": "POST",
 	"/api/v1/auth/login": "POST", "/api/v1/auth/logout": "POST", "/api/v1/auth/sessions": "GET", "/api/v1/auth/sessions/{id}": "DELETE",
 	"/api/v1/api-keys": "GET POST", "/api/v1/api-keys/{id}": "GET PATCH DELETE", "/api/v1/api-keys/{id}/rotate": "POST", "/api/v1/api-keys/verify": "POST",
-	"/api/v1/events": "GET", "/csrf/token": "GET", "/openapi.json": "GET", "/health": "GET", "/health/ready": "GET",
+	"/api/v1/events": "GET", "/csrf/token": "GET", "/openapi.json": "GET", "/reports": "POST", "/docs": "GET", "/signed-out": "GET", "/assets/{hash}/{file}": "GET", "/health": "GET", "/health/ready": "GET",
 	"/api/v1/posts": "GET POST", "/api/v1/posts/{id}": "GET PATCH DELETE",
 }
 

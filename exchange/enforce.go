@@ -11,6 +11,7 @@ import (
 	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/identity"
 	"github.com/merlonhq/merlon/problem"
+	"github.com/merlonhq/merlon/route"
 )
 
 // enforcer is the adapter that acts: refusals are answered, all else is served.
@@ -25,9 +26,10 @@ func (e *enforcer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if x := FromContext(r.Context()); x != nil {
 		x.Request = r // its context leads to x; whoever stands between may have added to it
 		if e.chain.routes != nil {
-			outer := x.Match
-			defer func() { x.Match = outer }()
+			outer, credential := x.Match, x.Credential
+			defer func() { x.Match, x.Credential = outer, credential }()
 			x.Match = e.chain.routes.Match(r.Method, r.URL.Path)
+			x.Credential = presented(x.Match.Route, r.Header)
 		}
 		e.enforce(x, w, r)
 		return
@@ -48,6 +50,9 @@ func (e *enforcer) enforce(x *Exchange, w http.ResponseWriter, r *http.Request) 
 		x.Ended = true
 		w.WriteHeader(o.Status)
 	default:
+		if x.handed == 0 {
+			x.handed = len(x.header)
+		}
 		e.next.ServeHTTP(w, x.Request)
 	}
 }
@@ -86,11 +91,21 @@ func (c *Chain) open(w http.ResponseWriter, r *http.Request) *Exchange {
 	if c.routes != nil {
 		x.Match = c.routes.Match(r.Method, r.URL.Path)
 	}
-	x.Credential = identity.Presented(r.Header)
+	x.Credential = presented(x.Match.Route, r.Header)
 	x.Request = r.WithContext(x)
 	x.writer = writer{ResponseWriter: w, x: x}
 	x.SetHeader("X-Request-Id", x.ID)
 	return x
+}
+
+// presented returns the kind of credential of a request for the route. Where
+// nobody looks at credentials there is none: it is neither counted, nor refused,
+// nor asked for a token.
+func presented(r *route.Route, h http.Header) identity.Kind {
+	if r != nil && r.Anonymous {
+		return identity.None
+	}
+	return identity.Presented(h)
 }
 
 // close settles what is open and records the event of the exchange, also when

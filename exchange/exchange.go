@@ -58,7 +58,8 @@ type Exchange struct {
 	Host string
 
 	// Credential is the kind of credential that the request presents, whether
-	// it is good or not. It is found before the first stage.
+	// it is good or not; none on a route that is [route.Route.Anonymous]. It is
+	// found before the first stage.
 	Credential identity.Kind
 	// Principal is the caller. Written by authn; nobody until then.
 	Principal identity.Principal
@@ -71,6 +72,10 @@ type Exchange struct {
 	Counted bool
 	// Ended is set when a stage refused or answered: no handler saw the request.
 	Ended bool
+
+	// Nonce is what scripts and styles of the page are marked with that the
+	// answer's Content-Security-Policy lets run, or "". Written by headers.
+	Nonce string
 
 	// Body is the whole body once a stage has read it, see [Exchange.ReadBody].
 	Body     []byte
@@ -92,10 +97,12 @@ type Exchange struct {
 	// the values of other requests.
 	values  [maxValues]string
 	nvalues int
+	handed  int // how many names the header had when the handler got it
 }
 
-// maxValues is how many header values an answer gets from the stages, and a few.
-const maxValues = 20
+// maxValues is how many header values a page gets from the stages; beyond it each
+// costs an allocation.
+const maxValues = 22
 
 // A Draft is what the stages say of the event under construction. The rest, who
 // asked for what from where, is known and added when the event is recorded.

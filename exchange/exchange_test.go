@@ -11,8 +11,11 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/exchange"
+	"github.com/merlonhq/merlon/identity"
 	"github.com/merlonhq/merlon/problem"
 	"github.com/merlonhq/merlon/route"
 )
@@ -258,6 +261,32 @@ func TestAChainInsideAnotherKeepsItsOwnRoutes(t *testing.T) {
 	}, httptest.NewRequest("GET", "/admin/secret", nil))
 	if got := strings.Join(append(seen, after), ", "); got != "GET /admin/{rest...}, GET /admin/secret, GET /admin/{rest...}" {
 		t.Errorf("routes %s", got)
+	}
+}
+
+func TestWhereNobodyLooksAtCredentialsThereIsNone(t *testing.T) {
+	table := func(anonymous bool) *route.Table {
+		tbl, err := route.New([]route.Route{{Pattern: "GET /x", Public: true, Anonymous: anonymous}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tbl
+	}
+	var seen []identity.Kind
+	see := stage{"see", func(x *exchange.Exchange) exchange.Outcome {
+		seen = append(seen, x.Credential)
+		return exchange.Continue()
+	}}
+	stages := []exchange.Stage{see}
+	inner := exchange.New(exchange.Config{Stages: stages, Routes: table(true)})
+	outer := exchange.New(exchange.Config{Stages: stages, Routes: table(false)})
+	for _, c := range []*exchange.Chain{outer, inner} {
+		r := httptest.NewRequest("GET", "/x", nil)
+		r.Header.Set("X-API-Key", "mrl_good")
+		serve(c, inner.Handler(http.HandlerFunc(ok)).ServeHTTP, r)
+	}
+	if diff := cmp.Diff([]identity.Kind{identity.APIKey, identity.None, identity.None, identity.None}, seen); diff != "" {
+		t.Errorf("credentials (-want +got):\n%s", diff)
 	}
 }
 

@@ -25,8 +25,7 @@ func (w *writer) WriteHeader(status int) {
 	if (status >= 200 || status == http.StatusSwitchingProtocols) && w.status == 0 {
 		w.status = status
 		h := w.Header()
-		delete(h, "Server")
-		delete(h, "X-Powered-By")
+		w.x.dropLeaks(h)
 		if h["Set-Cookie"] != nil {
 			// A cookie in a shared cache is a session for whoever asks next.
 			w.x.SetHeader("Cache-Control", "no-store")

@@ -1,9 +1,9 @@
 // Package headers sets the security headers of answers.
 //
-// The profile is for APIs: as few headers as do the job, since each is sent
-// with every answer. An API's answers are data, but a browser can be made to
-// treat data as a page: by navigating to it, by framing it, by loading it as a
-// script. Each header shuts one of these doors:
+// The standard profile, api, is for answers that are data: as few headers as do
+// the job, since each is sent with every answer. A browser can be made to treat
+// data as a page: by navigating to it, by framing it, by loading it as a script.
+// Each header shuts one of these doors:
 //
 //   - Cache-Control: no-store. Answers depend on who asks; caches do not.
 //   - Content-Security-Policy: default-src 'none'; frame-ancestors 'none'. An
@@ -18,11 +18,17 @@
 //   - X-Frame-Options: DENY (RFC 7034), for browsers that do not know
 //     frame-ancestors.
 //
-// Not sent: X-XSS-Protection, whose filter was itself a hole; Permissions-Policy,
-// Cross-Origin-Opener-Policy and Cross-Origin-Embedder-Policy, which govern
-// documents with scripts, and the policy above leaves none. Server and
-// X-Powered-By are removed from all answers, also those of handlers, by package
-// exchange.
+// The profile web is for pages, and form for pages with forms. They add what governs
+// documents with scripts: a strict Content-Security-Policy with a nonce for each
+// request (see [CSP] and [Nonce]), Cross-Origin-Opener-Policy and
+// Cross-Origin-Embedder-Policy, which keep the page in a process of its own, a
+// Permissions-Policy that denies what pages seldom use, X-DNS-Prefetch-Control and
+// X-Permitted-Cross-Domain-Policies. A route names its profile, [route.Route.Headers];
+// pages that need another policy get a profile of their own, [Config.Pages].
+//
+// Not sent: X-XSS-Protection, whose filter was itself a hole. Server, X-Powered-By
+// and the like are removed from all answers, also those of handlers and of what they
+// hand on, by package exchange.
 //
 // The headers are set before anything can refuse, so that refusals and redirects
 // carry them too. A handler may set another value, such as a Cache-Control for

@@ -3,10 +3,14 @@ package headers_test
 import (
 	"bufio"
 	"crypto/tls"
+	"encoding/json"
 	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -68,6 +72,54 @@ func overTLS() http.Header {
 	return h
 }
 
+// page is the header set of a page, but for its nonce.
+func page(secure bool, referrer string) http.Header {
+	policy := "default-src 'none'; script-src 'nonce-NONCE' 'strict-dynamic'; style-src 'self' 'nonce-NONCE'; img-src 'self'; font-src 'self'; " +
+		"connect-src 'self'; worker-src 'none'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; " +
+		"require-trusted-types-for 'script'; trusted-types 'none'"
+	h := http.Header{
+		"Cache-Control":                {"no-store, max-age=0"},
+		"Content-Security-Policy":      {policy},
+		"Cross-Origin-Embedder-Policy": {"require-corp"},
+		"Cross-Origin-Opener-Policy":   {"same-origin"},
+		"Cross-Origin-Resource-Policy": {"same-origin"},
+		"Permissions-Policy": {"accelerometer=(), autoplay=(), camera=(), clipboard-read=(), clipboard-write=(), cross-origin-isolated=(), " +
+			"display-capture=(), encrypted-media=(), fullscreen=(), gamepad=(), geolocation=(), gyroscope=(), hid=(), idle-detection=(), " +
+			"interest-cohort=(), keyboard-map=(), magnetometer=(), microphone=(), midi=(), payment=(), picture-in-picture=(), " +
+			"publickey-credentials-get=(self), screen-wake-lock=(), serial=(), sync-xhr=(), unload=(), usb=(), web-share=(), xr-spatial-tracking=()"},
+		"Referrer-Policy":                   {referrer},
+		"X-Content-Type-Options":            {"nosniff"},
+		"X-Dns-Prefetch-Control":            {"off"},
+		"X-Frame-Options":                   {"DENY"},
+		"X-Permitted-Cross-Domain-Policies": {"none"},
+	}
+	if secure {
+		h["Content-Security-Policy"] = []string{policy + "; upgrade-insecure-requests"}
+		h["Strict-Transport-Security"] = []string{"max-age=63072000; includeSubDomains"}
+	}
+	return h
+}
+
+var nonces = regexp.MustCompile(`'nonce-([A-Za-z0-9_-]*)'`)
+
+// withoutNonce puts NONCE where the nonce of the answer is, and returns it.
+func withoutNonce(t *testing.T, h http.Header) string {
+	t.Helper()
+	nonce := ""
+	for _, name := range []string{"Content-Security-Policy", "Content-Security-Policy-Report-Only"} {
+		for _, policy := range h[name] {
+			for _, m := range nonces.FindAllStringSubmatch(policy, -1) {
+				if nonce != "" && m[1] != nonce {
+					t.Errorf("one answer has the nonces %s and %s", nonce, m[1])
+				}
+				nonce = m[1]
+			}
+			h[name] = []string{nonces.ReplaceAllString(policy, "'nonce-NONCE'")}
+		}
+	}
+	return nonce
+}
+
 func TestCompleteHeaders(t *testing.T) {
 	var zero headers.Config
 	for _, tt := range []struct {
@@ -79,9 +131,13 @@ func TestCompleteHeaders(t *testing.T) {
 		{"the zero Config in clear text", zero, false, inClear()},
 		{"the zero Config over TLS", zero, true, overTLS()},
 		{"the profile by name", headers.Config{Profile: "api"}, true, overTLS()},
+		{"pages in clear text", headers.Config{Profile: "web"}, false, page(false, "no-referrer")},
+		{"pages over TLS", headers.Config{Profile: "web"}, true, page(true, "no-referrer")},
+		{"pages with forms", headers.Config{Profile: "form"}, true, page(true, "same-origin")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := answer(t, mustNew(t, tt.cfg).Handler(noContent), request(tt.secure))
+			withoutNonce(t, got)
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
@@ -126,6 +182,18 @@ func TestConfigErrors(t *testing.T) {
 		{"a profile that does not exist", headers.Config{Profile: "web2"}, []string{`Profile "web2"`}},
 		{"preloaded for a day", headers.Config{HSTSPreload: true, HSTSMaxAge: 24 * time.Hour}, []string{"HSTSPreload", "8760h"}},
 		{"preloaded without subdomains", headers.Config{HSTSPreload: true, InsecureHSTSHostOnly: "x"}, []string{"subdomains"}},
+		{"a profile of nobody", headers.Config{Profile: "docs", Pages: map[headers.Profile]headers.Page{"doc": {}}}, []string{`Profile "docs"`}},
+		{"a profile by the name of a built-in one", headers.Config{Pages: map[headers.Profile]headers.Page{"form": {}}}, []string{`Pages["form"]: the name is taken`}},
+		{"a profile by a name with a space", headers.Config{Pages: map[headers.Profile]headers.Page{"a b": {}, "": {}}}, []string{`Pages["a b"]`, `Pages[""]`}},
+		{"another referrer policy", headers.Config{Page: headers.Page{Referrer: "unsafe-url"}}, []string{`Page: Referrer "unsafe-url"`}},
+		{"a feature that does not exist", headers.Config{Page: headers.Page{Allow: []headers.Feature{"cammera"}}}, []string{`Page: Allow "cammera"`}},
+		{"reports to another host in clear", headers.Config{Reports: "http://reports.example.com/"}, []string{`Reports "http:`}},
+		{"reports to a host by its name alone", headers.Config{Reports: "//reports.example.com/"}, []string{`Reports "//`}},
+		{"reports to a path that ends the header", headers.Config{Reports: `/reports", default="/x`}, []string{"Reports "}},
+		{"report-only to nowhere", headers.Config{Page: headers.Page{ReportOnly: &headers.CSP{}}}, []string{"Page: ReportOnly without Reports"}},
+		{"policies of several pages", headers.Config{Pages: map[headers.Profile]headers.Page{
+			"a": {CSP: headers.CSP{ImgSrc: []headers.Source{"*"}}}, "b": {CSP: headers.CSP{ScriptSrc: []headers.Source{"'unsafe-inline'"}}}}},
+			[]string{`Pages["a"]: CSP: img-src "*"`, `Pages["b"]: CSP: script-src "'unsafe-inline'"`}},
 		{"a reason of spaces", headers.Config{InsecureHSTSHostOnly: "  "}, []string{"InsecureHSTSHostOnly"}},
 		{"all at once", headers.Config{Profile: "x", HSTSMaxAge: -1, HSTSPreload: true}, []string{"Profile", "HSTSMaxAge -1ns", "HSTSPreload"}},
 	} {
@@ -157,12 +225,23 @@ func TestEveryNameIsRegistered(t *testing.T) {
 	if len(registered) < 100 || registered["referer-policy"] || registered["x-xss-protection"] {
 		t.Fatal("testdata/field-names.txt is not the registry")
 	}
-	for name := range answer(t, mustNew(t, headers.Config{}).Handler(noContent), request(true)) {
-		if !registered[strings.ToLower(name)] {
-			t.Errorf("%s is not in the registry", name)
+	// What the registry lacks, with who asks for it.
+	for _, name := range []string{
+		"X-Dns-Prefetch-Control", "X-Permitted-Cross-Domain-Policies", // OWASP Secure Headers Project
+	} {
+		if registered[strings.ToLower(name)] {
+			t.Errorf("%s is in the registry: it needs no mention here", name)
 		}
-		if name != http.CanonicalHeaderKey(name) {
-			t.Errorf("%s is not in canonical form", name)
+		registered[strings.ToLower(name)] = true
+	}
+	for _, cfg := range []headers.Config{{}, {Profile: "web", Reports: "/reports", Page: headers.Page{ReportOnly: &headers.CSP{}}}} {
+		for name := range answer(t, mustNew(t, cfg).Handler(noContent), request(true)) {
+			if !registered[strings.ToLower(name)] {
+				t.Errorf("%s is not in the registry", name)
+			}
+			if name != http.CanonicalHeaderKey(name) {
+				t.Errorf("%s is not in canonical form", name)
+			}
 		}
 	}
 }
@@ -193,6 +272,73 @@ func TestHandlersKeepTheirOwnValue(t *testing.T) {
 	want["Cache-Control"] = []string{"public, max-age=60"}
 	if diff := cmp.Diff(want, answer(t, h, request(true))); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// oshp reads a list of names from the test vectors of the OWASP Secure Headers Project.
+func oshp(t *testing.T, file string) []string {
+	t.Helper()
+	dir := os.Getenv("VECTORS_DIR")
+	if dir == "" {
+		t.Skip("VECTORS_DIR is not set")
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "oshp", file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc struct{ Headers []json.RawMessage }
+	if err := json.Unmarshal(text, &doc); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, raw := range doc.Headers {
+		var name string
+		var pair struct{ Name string }
+		if json.Unmarshal(raw, &name) != nil {
+			if err := json.Unmarshal(raw, &pair); err != nil {
+				t.Fatal(err)
+			}
+			name = pair.Name
+		}
+		names = append(names, name)
+	}
+	return names
+}
+
+func TestPagesHaveEveryHeaderOfTheOWASPList(t *testing.T) {
+	got := answer(t, mustNew(t, headers.Config{Profile: headers.Web}).Handler(noContent), request(true))
+	names := oshp(t, "headers_add.json")
+	if len(names) < 13 {
+		t.Fatalf("the list has %d names", len(names))
+	}
+	for _, name := range names {
+		if got.Get(name) == "" && name != "Clear-Site-Data" { // which is for the end of a session
+			t.Errorf("%s is missing", name)
+		}
+	}
+}
+
+// Whatever a proxy hands on: the whole list at once, and each name beside what an
+// honest answer has.
+func TestEveryHeaderOfTheOWASPLeakListIsRemoved(t *testing.T) {
+	names := oshp(t, "headers_remove.json")
+	if len(names) < 70 {
+		t.Fatalf("the list has %d names", len(names))
+	}
+	for _, leaked := range append([][]string{names}, slices.Collect(slices.Chunk(names, 1))...) {
+		h := mustNew(t, headers.Config{}).Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.Header().Set("Content-Length", "2")
+			for _, name := range leaked {
+				w.Header().Set(name, "x")
+			}
+			_, _ = w.Write([]byte("{}"))
+		}))
+		want := inClear()
+		want["Content-Type"], want["Content-Length"] = []string{"application/json"}, []string{"2"}
+		if diff := cmp.Diff(want, answer(t, h, request(false))); diff != "" {
+			t.Errorf("%v: -want +got:\n%s", leaked, diff)
+		}
 	}
 }
 
@@ -278,6 +424,7 @@ func BenchmarkHandler(b *testing.B) {
 	}{
 		{"chain alone", idle},
 		{"api profile", mustNew(b, headers.Config{})},
+		{"web profile", mustNew(b, headers.Config{Profile: headers.Web})},
 		{"12 constant headers by Header.Set", twelve},
 	} {
 		b.Run(bm.name, func(b *testing.B) {

@@ -13,6 +13,7 @@ import (
 	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/exchange"
 	"github.com/merlonhq/merlon/identity"
+	"github.com/merlonhq/merlon/internal/accept"
 	"github.com/merlonhq/merlon/problem"
 )
 
@@ -159,7 +160,7 @@ func fromLoopback(x *exchange.Exchange) bool {
 // Location returns where to redirect r, a request in clear text for host, or
 // "" when r must be refused.
 func (s *Stage) Location(host string, r *http.Request) string {
-	if s.first == "" || !isNavigation(r) || !strings.HasPrefix(r.URL.Path, "/") {
+	if safe := r.Method == http.MethodGet || r.Method == http.MethodHead; s.first == "" || !safe || !accept.Navigation(r) || !strings.HasPrefix(r.URL.Path, "/") {
 		return ""
 	}
 	target, ok := s.targets[strings.ToLower(withoutPort(host))]

@@ -1,5 +1,6 @@
 // Package problem holds the error answers of Merlon: RFC 9457 problem
-// documents. It is the only package that writes an error body.
+// documents, and for people who opened a page, pages that say the same. It is the
+// only package that writes an error body.
 //
 // What a client reads (Title, Detail, Errors) and what an operator reads
 // (the cause) are different fields: the cause never reaches the wire.

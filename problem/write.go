@@ -25,16 +25,26 @@ type document struct {
 }
 
 // Write answers r with p: status, headers and an application/problem+json body
-// (none for HEAD). Headers that w already has, such as the security headers,
-// stay, but for those that describe another body.
+// (none for HEAD), or a page for a person: a browser that navigates, or a client
+// that prefers text/html. Headers that w already has, such as the security headers,
+// stay, but for those that describe another body, and the policy of another page.
 func (p *Problem) Write(w http.ResponseWriter, r *http.Request, requestID string) {
 	h := w.Header()
 	// A handler may have described the body that it then did not send.
 	for _, name := range []string{"Content-Encoding", "Content-Length", "Content-Range", "Etag", "Last-Modified"} {
 		h.Del(name)
 	}
-	h.Set("Content-Type", "application/problem+json")
 	h.Set("Cache-Control", "no-store")
+	body := []byte(nil)
+	if forPerson(r) {
+		h.Set("Content-Type", "text/html; charset=utf-8")
+		h.Set("Content-Security-Policy", stylePolicy)
+		h.Del("Content-Security-Policy-Report-Only")
+		body = p.Page(requestID)
+	} else {
+		h.Set("Content-Type", "application/problem+json")
+		body = p.Body(requestID)
+	}
 	status := p.Status()
 	if p.RetryAfter > 0 {
 		h.Set("Retry-After", strconv.FormatInt(ceilSeconds(p.RetryAfter), 10))
@@ -48,7 +58,6 @@ func (p *Problem) Write(w http.ResponseWriter, r *http.Request, requestID string
 	case status == http.StatusUnauthorized:
 		h.Set("Www-Authenticate", defaultChallenge)
 	}
-	body := p.Body(requestID)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	if r == nil || r.Method != http.MethodHead {

@@ -31,6 +31,13 @@ type Route struct {
 	// Role, when set, must be the caller's role.
 	Role string
 
+	// Anonymous makes the route, which must be Public, blind to credentials: they
+	// are neither looked at nor needed, whoever calls is nobody, and no CSRF token
+	// is asked for. Requests that pages of other sites make are refused all the
+	// same. It is for what browsers send by themselves, such as reports, with the
+	// session cookie riding along, and for what is the same for everybody.
+	Anonymous bool
+
 	// Probe marks a health probe: public, and neither limited, nor checked
 	// against the allowed hosts, nor kept from clear text.
 	Probe bool
@@ -41,6 +48,10 @@ type Route struct {
 	// ContentTypes are the media types accepted in a body; empty means
 	// application/json only.
 	ContentTypes []string
+	// Headers names the set of security headers of the route's answers, such as
+	// "web" for a page or "form" for a page with a form; see package headers. Empty
+	// means the one of the whole policy.
+	Headers string
 	// Weight is how many requests one request counts for; 0 means 1.
 	Weight uint32
 }
@@ -65,6 +76,8 @@ func (r *Route) Check() error {
 	switch {
 	case r.Open() && asks || r.Probe && r.AccountOnly:
 		return r.errorf("a route cannot be public and ask for scopes or a role")
+	case r.Anonymous && (!r.Public || r.AccountOnly):
+		return r.errorf("an anonymous route is public, and for accounts no more than for others")
 	case !r.Open() && !asks && !r.AccountOnly:
 		return r.errorf("say who may call it: Public, AccountOnly, Role or Scopes")
 	}

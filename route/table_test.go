@@ -129,6 +129,9 @@ func TestCheckOfARouteWithoutAPattern(t *testing.T) {
 		{"a size", route.Route{Public: true, MaxBody: -1}, "route: MaxBody -1: want 0 or more bytes"},
 		{"everybody", route.Route{Public: true}, ""},
 		{"a probe", route.Route{Probe: true}, ""},
+		{"an anonymous route", route.Route{Public: true, Anonymous: true}, ""},
+		{"an anonymous route that is not public", route.Route{Anonymous: true, Scopes: []string{"a"}}, "route: an anonymous route is public, and for accounts no more than for others"},
+		{"an anonymous route for accounts", route.Route{Public: true, Anonymous: true, AccountOnly: true}, "route: an anonymous route is public, and for accounts no more than for others"},
 		{"a probe that is no GET", route.Route{Pattern: "POST /x", Probe: true}, `route "POST /x": a probe is a GET`},
 		{"a bad pattern", route.Route{Pattern: "/x", Public: true}, `route "/x": want a method and a path, such as "GET /items/{id}"`},
 	} {

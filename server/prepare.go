@@ -11,11 +11,13 @@ import (
 	"github.com/merlonhq/merlon/apikey"
 	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/authn"
+	"github.com/merlonhq/merlon/report"
 	"github.com/merlonhq/merlon/server/internal/accounts"
 	"github.com/merlonhq/merlon/server/internal/api"
 	"github.com/merlonhq/merlon/server/internal/config"
 	"github.com/merlonhq/merlon/server/internal/eventdb"
 	"github.com/merlonhq/merlon/server/internal/openapi"
+	"github.com/merlonhq/merlon/server/internal/pages"
 	"github.com/merlonhq/merlon/server/internal/sqlite"
 	"github.com/merlonhq/merlon/server/module"
 	"github.com/merlonhq/merlon/session"
@@ -52,7 +54,10 @@ func (s *Server) prepare(modules []module.Module) error {
 	}
 	devices, err := api.NewDevices(secrets...)
 	check(err)
+	reports, err := report.New(report.Config{})
+	check(err)
 	s.api = &api.API{
+		Reports:  reports,
 		Accounts: s.accounts, Sessions: s.sessions, Keys: s.keys, Hasher: hash, Policy: choose, Events: s.store, Devices: devices,
 		Grants: grants(modules), CheckDatabase: s.database.Check, SecurityContact: s.settings.SecurityContact,
 	}
@@ -135,14 +140,17 @@ func (s *Server) prepareStores(modules []module.Module) (*sqlstore.DB, error) {
 
 // compile makes routes, document and policy of one declaration.
 func (s *Server) compile(db *sqlstore.DB, modules []module.Module) error {
-	routes := s.api.Routes()
+	shown, err := pages.New()
+	if err != nil {
+		return err
+	}
+	routes := append(s.api.Routes(), shown.Routes()...)
 	for _, m := range modules {
 		if m.Routes != nil {
 			routes = append(routes, m.Routes(module.Host{DB: db})...)
 		}
 	}
 	var errs []error
-	var err error
 	s.api.Document, err = openapi.Document(openapi.Info{
 		Title: "Merlon", Version: s.version, Description: "Accounts, sessions, API keys and security events, and the modules of this server.",
 	}, routes)

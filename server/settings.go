@@ -15,7 +15,9 @@ import (
 	"github.com/merlonhq/merlon/password"
 	"github.com/merlonhq/merlon/ratelimit"
 	"github.com/merlonhq/merlon/route"
+	"github.com/merlonhq/merlon/server/internal/api"
 	"github.com/merlonhq/merlon/server/internal/config"
+	"github.com/merlonhq/merlon/server/internal/pages"
 	"github.com/merlonhq/merlon/server/module"
 )
 
@@ -108,8 +110,10 @@ func policy(set config.Settings, routes []module.Route, log *slog.Logger) merlon
 		Origins:     set.Origins,
 		Secret:      []byte(set.SecretKey.Reveal()),
 		ErrorLog:    log,
-		Headers:     headers.Config{Profile: headers.Profile(set.Headers.Profile), HSTSMaxAge: set.Headers.HSTSMaxAge},
-		HTTPSOnly:   httpsonly.Config{},
+		Headers: headers.Config{
+			Profile: headers.Profile(set.Headers.Profile), HSTSMaxAge: set.Headers.HSTSMaxAge, Reports: api.ReportsPath, Pages: pages.Profiles(),
+		},
+		HTTPSOnly: httpsonly.Config{},
 		CORS: cors.Config{
 			Credentials: set.CORS.Credentials, Methods: set.CORS.Methods, RequestHeaders: set.CORS.RequestHeaders,
 			ExposedHeaders: set.CORS.ExposedHeaders, MaxAge: set.CORS.MaxAge,

@@ -12,6 +12,7 @@ import (
 	"github.com/merlonhq/merlon/password"
 	"github.com/merlonhq/merlon/problem"
 	"github.com/merlonhq/merlon/ratelimit"
+	"github.com/merlonhq/merlon/report"
 	"github.com/merlonhq/merlon/route"
 	"github.com/merlonhq/merlon/server/internal/accounts"
 	"github.com/merlonhq/merlon/server/internal/eventdb"
@@ -41,6 +42,9 @@ func Scopes() []module.Scope {
 	}
 }
 
+// ReportsPath is where browsers report what a policy blocked.
+const ReportsPath = "/reports"
+
 // API is what the routes work with. All fields are required.
 type API struct {
 	Accounts *accounts.Store
@@ -59,6 +63,8 @@ type API struct {
 	Grants func(role string) []string
 	// CheckDatabase reports whether the database answers and can be written.
 	CheckDatabase func(context.Context) error
+	// Reports takes what browsers report.
+	Reports *report.Collector
 	// SecurityContact is the Contact of security.txt; empty means that there is none.
 	SecurityContact string
 	// Document is the OpenAPI document, set after Routes.
@@ -99,6 +105,9 @@ func (a *API) Routes() []module.Route {
 		{Policy: scoped(ScopeReadEvents, "GET /api/v1/events"), Summary: "Read security events, newest first", Endpoint: module.Query(200, a.listEvents)},
 
 		{Policy: public("GET /csrf/token"), Summary: "Get a CSRF token", Endpoint: module.Raw(200, "application/json", http.HandlerFunc(a.csrfToken))},
+		{Policy: route.Route{Pattern: "POST " + ReportsPath, Public: true, Anonymous: true, MaxBody: report.MaxBody, ContentTypes: report.ContentTypes()},
+			Summary: "Report what a browser blocked", Endpoint: module.Raw(204, "", a.Reports),
+			Description: "For browsers, which learn of it from Reporting-Endpoints and report-uri. Violations of the Content-Security-Policy become events."},
 		{Policy: public("GET /openapi.json"), Summary: "Read this document", Endpoint: module.Raw(200, "application/json", http.HandlerFunc(a.document))},
 		{Policy: probe("GET /health"), Summary: "Tell whether the process is alive", Endpoint: module.Bare(200, a.health)},
 		{Policy: probe("GET /health/ready"), Summary: "Tell whether the service can work", Endpoint: module.Raw(200, "application/json", http.HandlerFunc(a.ready))},

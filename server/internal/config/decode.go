@@ -149,10 +149,6 @@ func (d *decoder) text(name string, sp spec, n node, secret bool) (string, bool)
 		}
 		d.report(n.where, f)
 	case len(sp.oneOf) > 0 && !slices.Contains(sp.oneOf, v):
-		if laterChoice(name, v) {
-			d.report(n.where, fault{idNotInThisVersion, fmt.Sprintf("%s: %s is not in this version", name, v), "write " + strings.Join(sp.oneOf, " or ")})
-			break
-		}
 		d.report(n.where, fault{idNotAChoice, fmt.Sprintf("%s: %s is not one of its choices", name, show(v)), "write one of " + strings.Join(sp.oneOf, ", ")})
 	default:
 		if sp.check == nil {

@@ -14,6 +14,9 @@ var passwordRoutes = [...]string{"POST /api/v1/auth/login", "POST /api/v1/users/
 
 const registerRoute = "POST /api/v1/users"
 
+// reportsRoute takes what browsers report, from anybody.
+const reportsRoute = "POST /reports"
+
 // rules reads rate_limits.rules.
 func (d *decoder) rules(name string, n node) ([]Rule, bool) {
 	if n.kind != kindList {

@@ -94,7 +94,7 @@ type Sessions struct {
 
 // Headers is the section headers.
 type Headers struct {
-	Profile    string        // api
+	Profile    string        // api (default) or web, of answers that are data; pages are web anyway
 	HSTSMaxAge time.Duration // 5m to 87600h; default 17520h (RFC 6797 section 6.1.1)
 }
 
@@ -113,7 +113,7 @@ type RateLimits struct {
 	// memory, the only store of this version, nothing fails.
 	OnStoreError string
 	// Rules replace Default on the routes they match. Default login,
-	// login-account and register; a list in the file replaces them as a whole.
+	// login-account, register and reports; a list in the file replaces them as a whole.
 	Rules []Rule
 }
 
@@ -186,6 +186,8 @@ func defaults(environment string) Settings {
 				{Name: "login-account", Match: slices.Clone(passwordRoutes[:]), Limit: 50, Window: time.Hour,
 					By: []string{"account"}, Count: CountFailures},
 				{Name: "register", Match: []string{registerRoute}, Limit: 10, Window: time.Minute,
+					By: []string{"address"}, Count: CountRequests},
+				{Name: "reports", Match: []string{reportsRoute}, Limit: 60, Window: time.Minute,
 					By: []string{"address"}, Count: CountRequests},
 			},
 		},

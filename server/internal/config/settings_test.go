@@ -51,7 +51,7 @@ var settingRows = []struct {
 	{"password.min_length", map[string]string{"8": "", "64": "", "7": "E008", "65": "E008", ".inf": "E006"}},
 	{"sessions.idle_timeout", map[string]string{"1m": "", "12h": "", "12h1s": "E028", "59s": "E008", "25h": "E008", "-30m": "E008", "30": "E006", "": "E007"}},
 	{"sessions.absolute_timeout", map[string]string{"30m": "", "720h": "", "29m": "E028", "59s": "E008", "721h": "E008", "12": "E006", "": "E007"}},
-	{"headers.profile", map[string]string{"api": "", "web": "E011", "none": "E012", "": "E007", "false": "E006"}},
+	{"headers.profile", map[string]string{"api": "", "web": "", "form": "E012", "none": "E012", "": "E007", "false": "E006"}},
 	{"headers.hsts_max_age", map[string]string{"5m": "", "87600h": "", "299s": "E008", "0s": "E008", "87601h": "E008", "31536000": "E006", "": "E007"}},
 	{"rate_limits.default.limit", map[string]string{"1": "", "1000000": "", "0": "E008", "-1": "E008", "1000001": "E008", "many": "E006", "": "E007"}},
 	{"rate_limits.default.window", map[string]string{"1s": "", "744h": "", "0s": "E008", "744h1s": "E008", "60": "E006", "": "E007"}},
@@ -203,6 +203,12 @@ rate_limits:
     - name: register
       match: ["POST /api/v1/users"]
       limit: 10
+      window: 1m
+      by: [address]
+      count: requests
+    - name: reports
+      match: ["POST /reports"]
+      limit: 60
       window: 1m
       by: [address]
       count: requests

@@ -58,7 +58,7 @@ func settings() []field[Settings] {
 		{"password.min_length", func(s *Settings) any { return &s.Password.MinLength }, whole(8, 64)},
 		{"sessions.idle_timeout", func(s *Settings) any { return &s.Sessions.IdleTimeout }, seconds(60, day)},
 		{"sessions.absolute_timeout", func(s *Settings) any { return &s.Sessions.AbsoluteTimeout }, seconds(60, 30*day)},
-		{"headers.profile", func(s *Settings) any { return &s.Headers.Profile }, spec{required: true, oneOf: []string{"api"}}},
+		{"headers.profile", func(s *Settings) any { return &s.Headers.Profile }, spec{required: true, oneOf: []string{"api", "web"}}},
 		{"headers.hsts_max_age", func(s *Settings) any { return &s.Headers.HSTSMaxAge }, seconds(300, 87600*hour)},
 		{"rate_limits.default.limit", func(s *Settings) any { return &s.RateLimits.Default.Limit }, whole(1, maxLimit)},
 		{"rate_limits.default.window", func(s *Settings) any { return &s.RateLimits.Default.Window }, seconds(1, maxWindow)},
@@ -104,11 +104,6 @@ func laterSettings() []later {
 		{"upstreams", "", "remove it; the gateway comes later"},
 		{"routes", "", "remove it; the gateway comes later"},
 	}
-}
-
-// laterChoice reports a choice of the contract that comes later.
-func laterChoice(name, value string) bool {
-	return name == "headers.profile" && value == "web"
 }
 
 func findLater(path string) (later, bool) {

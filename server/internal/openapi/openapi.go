@@ -95,17 +95,24 @@ func operation(r module.Route, method, path string) (object, error) {
 	for _, q := range d.Query {
 		params = append(params, q)
 	}
-	if unsafe(method) {
+	if unsafe(method) && !r.Policy.Anonymous {
 		params = append(params, object{"$ref": "#/components/parameters/CSRFToken"})
 	}
 	if len(params) > 0 {
 		op["parameters"] = params
 	}
-	if d.Body != nil {
+	switch {
+	case d.Body != nil:
 		op["requestBody"] = object{
 			"required": d.Required,
 			"content":  object{"application/json": object{"schema": d.Body}},
 		}
+	case len(r.Policy.ContentTypes) > 0: // of a plain handler, which knows what they hold
+		content := object{}
+		for _, media := range r.Policy.ContentTypes {
+			content[media] = object{}
+		}
+		op["requestBody"] = object{"required": true, "content": content}
 	}
 	return op, nil
 }
@@ -140,7 +147,7 @@ func security(r module.Route) []object {
 	if r.Policy.Open() {
 		list = append(list, object{})
 	}
-	if r.Policy.Probe {
+	if r.Policy.Probe || r.Policy.Anonymous {
 		return list
 	}
 	list = append(list, object{"session": scopes})
@@ -163,7 +170,7 @@ func responses(r module.Route, method string, d module.Description) object {
 	refusals := []int{http.StatusBadRequest, http.StatusMisdirectedRequest, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable}
 	if r.Policy.Probe {
 		refusals = []int{http.StatusBadRequest, http.StatusInternalServerError, http.StatusServiceUnavailable}
-	} else {
+	} else if !r.Policy.Anonymous {
 		// A bad credential is refused on public routes too.
 		refusals = append(refusals, http.StatusUnauthorized)
 	}
@@ -173,7 +180,7 @@ func responses(r module.Route, method string, d module.Description) object {
 	if strings.Contains(r.Policy.Pattern, "{") {
 		refusals = append(refusals, http.StatusNotFound)
 	}
-	if d.Body != nil {
+	if d.Body != nil || len(r.Policy.ContentTypes) > 0 {
 		refusals = append(refusals, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity, http.StatusConflict)
 	} else if !r.Policy.Probe {
 		refusals = append(refusals, http.StatusUnprocessableEntity)

@@ -1,17 +1,17 @@
-package httpsonly
+// Package accept tells what kind of answer a client asks for: people who open pages
+// get pages, and programs get data.
+package accept
 
 import (
 	"net/http"
 	"strings"
 )
 
-// isNavigation reports whether r looks like a person who opens a page. Browsers
-// say so with Fetch Metadata, which they leave out in clear text but for
-// loopback (W3C Fetch Metadata section 2); older ones never send it.
-func isNavigation(r *http.Request) bool {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return false
-	}
+// Navigation reports whether r looks like a person who opens a page or sends a form,
+// whatever its method. Browsers say so with Fetch Metadata, which they leave out in
+// clear text but for loopback (W3C Fetch Metadata section 2); older ones never send
+// it, and are known by what they accept.
+func Navigation(r *http.Request) bool {
 	h := r.Header
 	if mode := h["Sec-Fetch-Mode"]; mode != nil {
 		return len(mode) == 1 && mode[0] == "navigate"
@@ -19,14 +19,14 @@ func isNavigation(r *http.Request) bool {
 	if h["Sec-Fetch-Site"] != nil || h["Sec-Fetch-Dest"] != nil || h["Sec-Fetch-User"] != nil {
 		return false
 	}
-	return prefersHTML(h["Accept"])
+	return HTML(h["Accept"])
 }
 
-// prefersHTML reports whether the best of what Accept names (RFC 9110 section
+// HTML reports whether the best of what Accept names (RFC 9110 section
 // 12.5.1), and the first of the best, is a page. Programs that take anything
 // (*/*) or name a page among others do not prefer it. Commas inside quoted
 // parameters are not understood, which costs no more than a redirect.
-func prefersHTML(accept []string) bool {
+func HTML(accept []string) bool {
 	best, html := 0, false
 	for _, line := range accept {
 		for line != "" {
