@@ -7,11 +7,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -186,36 +188,14 @@ type service struct {
 // page is the address of a path of the service for browsers.
 func (s *service) page(path string) string { return "http://localhost:" + s.port + path }
 
-// demo starts the program, and stops it when the test ends.
+// demo starts a demo, and stops it when the test ends.
 func demo(t *testing.T) *service {
 	t.Helper()
 	s := &service{dir: t.TempDir()}
-	var stderr lockedBuffer
-	cmd := exec.Command(binary, "demo", "--listen", "127.0.0.1:0", "--data", s.dir, "--json")
-	cmd.Stderr = &stderr
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Error(err)
-		}
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("the program ended with %v\n%s", err, &stderr)
-		}
-		for _, bad := range []string{"handler panicked", "goroutine ", "level=ERROR"} {
-			if bytes.Contains([]byte(stderr.String()), []byte(bad)) {
-				t.Errorf("the program's log holds %q:\n%s", bad, &stderr)
-			}
-		}
-	})
+	stdout, stderr := start(t, nil, "demo", "--listen", "127.0.0.1:0", "--data", s.dir, "--json")
 	line, err := bufio.NewReader(stdout).ReadBytes('\n')
 	if err != nil {
-		t.Fatalf("the first line of the demo: %v\n%s", err, &stderr)
+		t.Fatalf("the first line of the demo: %v\n%s", err, stderr)
 	}
 	var samples struct {
 		*service
@@ -231,6 +211,36 @@ func demo(t *testing.T) *service {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// start starts the program, and stops it when the test ends.
+func start(t *testing.T, environ []string, args ...string) (stdout io.Reader, stderr *lockedBuffer) {
+	t.Helper()
+	cmd := exec.Command(binary, args...)
+	cmd.Env = append(os.Environ(), environ...)
+	stderr = &lockedBuffer{}
+	cmd.Stderr = stderr
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Error(err)
+		}
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("the program ended with %v\n%s", err, stderr)
+		}
+		for _, bad := range []string{"handler panicked", "goroutine ", "level=ERROR"} {
+			if strings.Contains(stderr.String(), bad) {
+				t.Errorf("the program's log holds %q:\n%s", bad, stderr)
+			}
+		}
+	})
+	return stdout, stderr
 }
 
 // lockedBuffer is a buffer that the program writes while a test reads.

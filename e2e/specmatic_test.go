@@ -180,7 +180,7 @@ func (g *goBetween) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case path == "/api/v1/auth/logout":
 		who = g.client.s.client(g.t).login(g.t, g.client.account)
 	}
-	if query := r.URL.Query(); len(query.Get("cursor")) > 0 && len(query.Get("cursor")) <= 200 {
+	if query := r.URL.Query(); want[0] == '2' && query.Has("cursor") { // no page has it
 		query.Del("cursor")
 		r.URL.RawQuery = query.Encode()
 	}
@@ -249,10 +249,10 @@ func (g *goBetween) thing(collection string) string {
 func (g *goBetween) know(path string, o object) {
 	// Five letters are what Specmatic writes for a format that it does not know.
 	random := func(v any) bool { s, ok := v.(string); return ok && len(s) == 5 }
-	each := func(name string, limit int, value string) {
+	each := func(name, good, value string) {
 		list, _ := o[name].([]any)
 		for i, v := range list {
-			if s, ok := v.(string); ok && len(s) > 0 && len(s) <= limit {
+			if s, ok := v.(string); ok && regexp.MustCompile(good).MatchString(s) {
 				list[i] = value
 			}
 		}
@@ -266,7 +266,8 @@ func (g *goBetween) know(path string, o object) {
 		if random(o["password"]) {
 			o["password"] = "eleven crenels in a row"
 		}
-		if s := text(o["username"]); len(s) >= 3 && len(s) <= 50 { // some read as SQL, some are there
+		// Some names read as SQL, some are taken.
+		if s := text(o["username"]); regexp.MustCompile(`^[a-z0-9][a-z0-9_.-]{2,49}$`).MatchString(s) {
 			o["username"] = fmt.Sprintf("u%0*d", len(s)-1, g.n)
 		}
 		if strings.Contains(text(o["email"]), "@") {
@@ -286,9 +287,11 @@ func (g *goBetween) know(path string, o object) {
 		if random(o["new_password"]) || len(text(o["new_password"])) >= 8 && len(text(o["new_password"])) <= 128 {
 			o["new_password"] = g.client.account.Password
 		}
+	case strings.HasPrefix(path, "/api/v1/posts"): // some tags read as SQL
+		each("tags", `^[a-z0-9_-][a-z0-9 _-]{0,48}[a-z0-9_-]$`, "castles")
 	case strings.HasPrefix(path, "/api/v1/api-keys"):
-		each("scopes", 64, "posts:read")
-		each("allowed_addresses", 50, "192.0.2.0/24")
+		each("scopes", `^.{1,64}$`, "posts:read")
+		each("allowed_addresses", `^.{1,50}$`, "192.0.2.0/24")
 		if s := text(o["address"]); len(s) > 0 && len(s) <= 50 {
 			o["address"] = "192.0.2.1"
 		}
