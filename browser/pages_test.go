@@ -53,7 +53,9 @@ func (c *complaints) hear(event any) {
 	case *log.EventEntryAdded:
 		// Which features there are differs between the systems that a browser runs on.
 		feature := strings.HasPrefix(e.Entry.Text, "Error with Permissions-Policy header: Unrecognized feature")
-		if (e.Entry.Level == "error" || e.Entry.Level == "warning") && !feature {
+		// The icon it asks for of its own accord.
+		icon := strings.HasSuffix(e.Entry.URL, "/favicon.ico")
+		if (e.Entry.Level == "error" || e.Entry.Level == "warning") && !feature && !icon {
 			say("%s: %s %s", e.Entry.Level, e.Entry.Text, e.Entry.URL)
 		}
 	case *runtime.EventConsoleAPICalled:

@@ -33,7 +33,6 @@ type production struct {
 	flags  map[string]any // with which a browser finds and trusts it
 	admin  account
 	client *http.Client // logged in as the admin
-	base   string       // for the client
 }
 
 func serveProduction(t *testing.T) *production {
