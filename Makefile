@@ -1,4 +1,4 @@
-.PHONY: demo test bench fmt csp
+.PHONY: demo test bench fmt csp specmatic
 
 # What CONTRIBUTING.md and the README name; each target is one command.
 demo:
@@ -12,6 +12,11 @@ fmt:
 
 bench:
 	cd bench && go run ./cmd/compare
+
+# Needs npm and Java 17; takes some minutes.
+specmatic:
+	cd tools/specmatic && npm ci --ignore-scripts --no-audit --no-fund
+	SPECMATIC_JAR=$(CURDIR)/tools/specmatic/node_modules/specmatic/specmatic.jar go test -run TestSpecmatic -v -timeout 30m ./e2e
 
 csp:
 	cd tools/csp && npm ci --silent --no-audit --no-fund

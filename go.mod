@@ -24,6 +24,7 @@ require (
 
 // Tests.
 require (
+	github.com/dunglas/httpsfv v1.1.2
 	github.com/google/go-cmp v0.7.0
 	golang.org/x/sys v0.49.0
 	pgregory.net/rapid v1.3.0

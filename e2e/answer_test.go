@@ -159,6 +159,7 @@ func checkAnswer(t *testing.T, a *answer) {
 		}
 	}
 	checkLimits(t, a, fault)
+	checkStructured(a, fault)
 }
 
 func headerText(h http.Header) []byte {

@@ -143,7 +143,7 @@ func (d *decoder) object(r *rule, nd *node, v reflect.Value) {
 			switch {
 			case !f.optional:
 				d.value(f.rule, i, target)
-			case child.kind == kindNull:
+			case child.kind == kindNull && f.nullable:
 				target.Field(0).SetBool(true)
 				target.Field(1).SetBool(true)
 			default:

@@ -126,11 +126,11 @@ func (r *rule) definition(answer bool) *Definition {
 		for _, e := range r.enum {
 			d.Enum = append(d.Enum, e)
 		}
+		if d.Format == "" && d.Pattern == "" && d.Enum == nil {
+			d.Format = r.policy.format()
+		}
 		if r.policy == policySecret && !answer {
 			d.WriteOnly = true
-			if d.Format == "" {
-				d.Format = "password"
-			}
 		}
 	case ruleBool:
 		d.Type = "boolean"
@@ -178,6 +178,23 @@ func (r *rule) definition(answer bool) *Definition {
 		}
 	}
 	return d
+}
+
+// format is what a document says of strings that have no other form. Beside
+// password and html of the OpenAPI format registry these are names of our own,
+// which JSON Schema 2020-12 section 7.2.3 lets readers ignore.
+func (p policy) format() string {
+	switch p {
+	case policySecret:
+		return "password"
+	case policyRich:
+		return "html"
+	case policyProse:
+		return "prose" // many lines
+	case policyToken:
+		return "token" // printable ASCII
+	}
+	return "line"
 }
 
 // literal is a value of a tag as JSON has it; a list is separated by commas.

@@ -67,6 +67,7 @@ func TestJSONSchemaOfARequest(t *testing.T) {
    "type": "array",
    "items": {
     "type": "string",
+    "format": "line",
     "maxLength": 50
    },
    "maxItems": 10,
@@ -114,11 +115,11 @@ func TestAnswerSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = `{"type":"object","properties":{"items":{"type":"array","items":{"type":"object","properties":{` +
-		`"id":{"type":"string"},"created_at":{"type":"string","format":"date-time","maxLength":64},` +
+		`"id":{"type":"string","format":"line"},"created_at":{"type":"string","format":"date-time","maxLength":64},` +
 		`"expires_at":{"type":["string","null"],"format":"date-time","maxLength":64},` +
-		`"detail":{"type":"object","additionalProperties":{}},"note":{"type":"string"}},` +
+		`"detail":{"type":"object","additionalProperties":{}},"note":{"type":"string","format":"line"}},` +
 		`"required":["id","created_at","expires_at","detail"],"additionalProperties":false}},` +
-		`"next_cursor":{"type":["string","null"]}},"required":["items","next_cursor"],"additionalProperties":false}`
+		`"next_cursor":{"type":["string","null"],"format":"line"}},"required":["items","next_cursor"],"additionalProperties":false}`
 	got, err := json.Marshal(d)
 	if err != nil {
 		t.Fatal(err)

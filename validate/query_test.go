@@ -72,7 +72,7 @@ func TestQueryParameters(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = `[{"name":"limit","in":"query","description":"How many items.","schema":{"type":"integer","format":"int64","minimum":1,"maximum":100,"default":20}},` +
-		`{"name":"cursor","in":"query","schema":{"type":"string","maxLength":20}},` +
+		`{"name":"cursor","in":"query","schema":{"type":"string","format":"token","maxLength":20}},` +
 		`{"name":"sort","in":"query","schema":{"type":"string","enum":["asc","desc"],"default":"asc"}},` +
 		`{"name":"since","in":"query","schema":{"type":"string","format":"date-time","maxLength":64}},` +
 		`{"name":"drafts","in":"query","schema":{"type":"boolean"}}]`

@@ -28,6 +28,7 @@ import (
 //	uniqueItems:"true"   a repeated item is a problem
 //	uniqueItems:"drop"   a repeated item is dropped, after cleaning
 //	optional:"true"      the member may be absent (not null); see also [Optional]
+//	null:"false"         an [Optional] may be absent, and must not be null
 //
 // On a list of strings the tags of strings hold for each item.
 //
@@ -185,6 +186,12 @@ func (c *compiler) structure(t reflect.Type, at string) *rule {
 		f.rule = c.value(ft, tags{sf.Tag}, where)
 		c.misplaced(f.rule, sf.Tag, where)
 		f.nullable = f.nullable || f.optional
+		if null, ok := sf.Tag.Lookup("null"); ok {
+			if null != "false" || !f.optional {
+				c.fail(where, "null %q: want false, on an Optional", null)
+			}
+			f.nullable = false
+		}
 		if c.tag == "query" {
 			c.parameter(&f, sf, where)
 		}

@@ -308,6 +308,30 @@ func TestOptional(t *testing.T) {
 	}
 }
 
+func TestAnOptionalThatMustNotBeNull(t *testing.T) {
+	type change struct {
+		Name validate.Optional[string] `json:"name" null:"false" maxLength:"20"`
+		Bio  validate.Optional[string] `json:"bio" maxLength:"20"`
+	}
+	schema := compile[change](t)
+	for _, tt := range []struct{ in, want string }{
+		{`{}`, ""}, {`{"name":"Ada","bio":null}`, ""}, {`{"name":"","bio":""}`, ""}, {`{"name":null}`, "/name type"},
+	} {
+		got, rep := schema.Decode([]byte(tt.in))
+		var found string
+		for _, e := range rep.Problems {
+			found += e.Pointer + " " + e.Code
+		}
+		if found != tt.want || got.Name.Null {
+			t.Errorf("%s: %q, %+v; want %q", tt.in, found, got, tt.want)
+		}
+	}
+	text := indented(t, schema.JSONSchema())
+	if strings.Count(text, `"null"`) != 1 {
+		t.Errorf("not one member may be null: %s", text)
+	}
+}
+
 type badSchema struct {
 	NoName    string
 	NoMax     string            `json:"no_max"`
@@ -321,6 +345,7 @@ type badSchema struct {
 	Pointer   *string           `json:"pointer" maxLength:"5"`
 	Map       map[string]string `json:"map"`
 	Any       any               `json:"any"`
+	Null      string            `json:"null" maxLength:"5" null:"false"`
 	Self      []badSchema       `json:"self" maxItems:"2"`
 }
 
@@ -331,7 +356,7 @@ func TestCompileReportsEveryError(t *testing.T) {
 	}
 	for _, want := range []string{
 		`NoName: no name`, `NoMax: no maxLength`, `NoItems: no maxItems`, `Number: maxLength "many"`, `Pattern: pattern "("`,
-		`Format: format "colour"`, `Text: text "poem"`, `Upside: minimum 5 is above maximum 4`, `Misplaced: the tag maxLength`,
+		`Format: format "colour"`, `Text: text "poem"`, `Null: null "false"`, `Upside: minimum 5 is above maximum 4`, `Misplaced: the tag maxLength`,
 		`Pointer: *string`, `Map: map[string]string`, `Any: interface {}`, `Self[]: validate_test.badSchema`,
 	} {
 		if !strings.Contains(err.Error(), want) {

@@ -16,7 +16,7 @@ type draft struct {
 	Title   string                    `json:"title" text:"line" minLength:"1" maxLength:"200" doc:"Plain text." example:"On crenels"`
 	Content string                    `json:"content" text:"rich" minLength:"10" maxLength:"65536" doc:"HTML of p, br, strong, em, a, ul, ol and li; all else is removed." example:"<p>The gap between two merlons.</p>"`
 	Excerpt validate.Optional[string] `json:"excerpt" text:"prose" maxLength:"300" doc:"Plain text."`
-	Tags    []string                  `json:"tags" optional:"true" text:"identifier" minLength:"2" maxLength:"50" pattern:"[a-z0-9 _-]{2,50}" maxItems:"10" uniqueItems:"drop"`
+	Tags    []string                  `json:"tags" optional:"true" text:"identifier" minLength:"2" maxLength:"50" pattern:"[a-z0-9_-][a-z0-9 _-]{0,48}[a-z0-9_-]" maxItems:"10" uniqueItems:"drop"`
 	IsDraft bool                      `json:"is_draft" optional:"true" doc:"Drafts are shown to their author only."`
 }
 
@@ -25,22 +25,14 @@ func (d *draft) Check(r *validate.Report) { checkContent(r, d.Content) }
 
 // revision is what PATCH changes: members that are not sent stay as they are.
 type revision struct {
-	Title   validate.Optional[string]   `json:"title" text:"line" minLength:"1" maxLength:"200"`
-	Content validate.Optional[string]   `json:"content" text:"rich" minLength:"10" maxLength:"65536"`
+	Title   validate.Optional[string]   `json:"title" null:"false" text:"line" minLength:"1" maxLength:"200"`
+	Content validate.Optional[string]   `json:"content" null:"false" text:"rich" minLength:"10" maxLength:"65536"`
 	Excerpt validate.Optional[string]   `json:"excerpt" text:"prose" maxLength:"300"`
-	Tags    validate.Optional[[]string] `json:"tags" text:"identifier" minLength:"2" maxLength:"50" pattern:"[a-z0-9 _-]{2,50}" maxItems:"10" uniqueItems:"drop"`
-	IsDraft validate.Optional[bool]     `json:"is_draft"`
+	Tags    validate.Optional[[]string] `json:"tags" text:"identifier" minLength:"2" maxLength:"50" pattern:"[a-z0-9_-][a-z0-9 _-]{0,48}[a-z0-9_-]" maxItems:"10" uniqueItems:"drop"`
+	IsDraft validate.Optional[bool]     `json:"is_draft" null:"false"`
 }
 
-// Check refuses to clear what a post cannot be without.
-func (v *revision) Check(r *validate.Report) {
-	for pointer, null := range map[string]bool{"/title": v.Title.Null, "/content": v.Content.Null, "/is_draft": v.IsDraft.Null} {
-		if null {
-			r.Add(pointer, "type", "Must not be null.")
-		}
-	}
-	checkContent(r, v.Content.Value)
-}
+func (v *revision) Check(r *validate.Report) { checkContent(r, v.Content.Value) }
 
 func checkContent(r *validate.Report, content string) {
 	if len(content) > 64<<10 && !r.Has("/content") {
@@ -50,12 +42,12 @@ func checkContent(r *validate.Report, content string) {
 
 // post is a post as it is stored and answered.
 type post struct {
-	ID        string    `json:"id" example:"pst_0198c0de-0000-7000-8000-000000000000"`
-	Author    string    `json:"author" doc:"The id of the account that wrote it."`
+	ID        string    `json:"id" maxLength:"40" example:"pst_0198c0de-0000-7000-8000-000000000000"`
+	Author    string    `json:"author" maxLength:"40" doc:"The id of the account that wrote it."`
 	Title     string    `json:"title" maxLength:"200"`
-	Content   string    `json:"content" maxLength:"65536"`
-	Excerpt   *string   `json:"excerpt" maxLength:"300"`
-	Tags      []string  `json:"tags" maxItems:"10"`
+	Content   string    `json:"content" text:"rich" maxLength:"65536"`
+	Excerpt   *string   `json:"excerpt" text:"prose" maxLength:"300"`
+	Tags      []string  `json:"tags" maxLength:"50" maxItems:"10"`
 	IsDraft   bool      `json:"is_draft"`
 	CreatedAt time.Time `json:"created_at"`
 	UpdatedAt time.Time `json:"updated_at"`
@@ -63,7 +55,7 @@ type post struct {
 
 type page struct {
 	Items      []post  `json:"items" maxItems:"100"`
-	NextCursor *string `json:"next_cursor"`
+	NextCursor *string `json:"next_cursor" maxLength:"200"`
 }
 
 type listing struct {

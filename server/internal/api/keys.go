@@ -37,21 +37,12 @@ func (k *newKey) Check(rep *validate.Report) {
 }
 
 type keyChange struct {
-	Name             validate.Optional[string]    `json:"name" text:"line" minLength:"1" maxLength:"100"`
-	Scopes           validate.Optional[[]string]  `json:"scopes" text:"token" minLength:"1" maxLength:"64" maxItems:"100"`
-	Enabled          validate.Optional[bool]      `json:"enabled"`
-	ExpiresAt        validate.Optional[time.Time] `json:"expires_at"`
+	Name             validate.Optional[string]    `json:"name" null:"false" text:"line" minLength:"1" maxLength:"100"`
+	Scopes           validate.Optional[[]string]  `json:"scopes" null:"false" text:"token" minLength:"1" maxLength:"64" maxItems:"100"`
+	Enabled          validate.Optional[bool]      `json:"enabled" null:"false"`
+	ExpiresAt        validate.Optional[time.Time] `json:"expires_at" null:"false"`
 	AllowedAddresses validate.Optional[[]string]  `json:"allowed_addresses" text:"token" maxLength:"50" maxItems:"100" doc:"Null or an empty list allows every address."`
 	RateLimit        validate.Optional[keyLimit]  `json:"rate_limit" doc:"Null removes it."`
-}
-
-// Check refuses to clear what a key cannot be without.
-func (k *keyChange) Check(rep *validate.Report) {
-	for pointer, null := range map[string]bool{"/name": k.Name.Null, "/scopes": k.Scopes.Null, "/enabled": k.Enabled.Null, "/expires_at": k.ExpiresAt.Null} {
-		if null {
-			rep.Add(pointer, "type", "Must not be null.")
-		}
-	}
 }
 
 type rotation struct {
@@ -63,10 +54,10 @@ type key struct {
 	ID               string     `json:"id" maxLength:"40"`
 	Owner            string     `json:"owner" maxLength:"40"`
 	Name             string     `json:"name" maxLength:"100"`
-	Scopes           []string   `json:"scopes" maxItems:"100"`
+	Scopes           []string   `json:"scopes" maxLength:"64" maxItems:"100"`
 	Hint             string     `json:"hint" maxLength:"50" doc:"By which its owner recognises the key."`
 	Enabled          bool       `json:"enabled"`
-	AllowedAddresses []string   `json:"allowed_addresses" maxItems:"100"`
+	AllowedAddresses []string   `json:"allowed_addresses" maxLength:"50" maxItems:"100"`
 	RateLimit        *keyLimit  `json:"rate_limit"`
 	CreatedAt        time.Time  `json:"created_at"`
 	ExpiresAt        *time.Time `json:"expires_at"`

@@ -67,10 +67,10 @@ type passwordChange struct {
 type user struct {
 	ID        string    `json:"id" maxLength:"40"`
 	Username  string    `json:"username" maxLength:"50"`
-	Email     string    `json:"email" maxLength:"254"`
+	Email     string    `json:"email" format:"email" maxLength:"254"`
 	FullName  *string   `json:"full_name" maxLength:"100"`
-	Bio       *string   `json:"bio" maxLength:"500"`
-	Website   *string   `json:"website" maxLength:"2048"`
+	Bio       *string   `json:"bio" text:"prose" maxLength:"500"`
+	Website   *string   `json:"website" format:"uri" maxLength:"2048"`
 	Role      string    `json:"role" maxLength:"50"`
 	CreatedAt time.Time `json:"created_at"`
 }

@@ -33,7 +33,7 @@ type verdict struct {
 	Code      string     `json:"code" enum:"valid,malformed,not_found,disabled,expired,insufficient_scope,address_not_allowed,rate_limited"`
 	KeyID     string     `json:"key_id,omitempty" maxLength:"40"`
 	Owner     string     `json:"owner,omitempty" maxLength:"40"`
-	Scopes    []string   `json:"scopes,omitempty" maxItems:"100"`
+	Scopes    []string   `json:"scopes,omitempty" maxLength:"64" maxItems:"100"`
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 }
 

@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -29,6 +31,7 @@ type object = map[string]any
 // Document returns the document of the routes. All errors are reported at once.
 func Document(info Info, routes []module.Route) ([]byte, error) {
 	paths := object{}
+	tags := map[string]bool{}
 	ids := map[string]string{}
 	var errs []error
 	for _, r := range routes {
@@ -45,6 +48,7 @@ func Document(info Info, routes []module.Route) ([]byte, error) {
 			continue
 		}
 		ids[id] = r.Policy.Pattern
+		tags[tag(path)] = true
 		item, ok := paths[path].(object)
 		if !ok {
 			item = object{}
@@ -62,8 +66,10 @@ func Document(info Info, routes []module.Route) ([]byte, error) {
 			"version":     info.Version,
 			"description": info.Description,
 			"license":     object{"name": "Apache-2.0", "identifier": "Apache-2.0"},
+			"contact":     object{"name": "Merlon", "url": "https://github.com/merlonhq/merlon"},
 		},
-		"servers":    []object{{"url": "/"}},
+		"servers":    []object{{"url": "/", "description": "The server of this document, in production or in development.", "x-internal": false}},
+		"tags":       tagList(tags),
 		"paths":      paths,
 		"components": components(),
 	}, "", "  ")
@@ -81,8 +87,9 @@ func operation(r module.Route, method, path string) (object, error) {
 		"security":    security(r),
 		"responses":   responses(r, method, d),
 	}
-	if r.Description != "" {
-		op["description"] = r.Description
+	op["description"] = strings.TrimSpace(r.Description + " " + whoMay(r))
+	if len(r.Policy.Scopes) > 0 {
+		op["x-scopes"] = r.Policy.Scopes
 	}
 	params := pathParameters(path)
 	for _, q := range d.Query {
@@ -115,12 +122,28 @@ func unsafe(method string) bool {
 	return method != http.MethodGet && method != http.MethodHead && method != http.MethodOptions
 }
 
-// security lists the alternatives of credentials; an empty one means none is needed.
-func security(r module.Route) []object {
-	scopes := r.Policy.Scopes
-	if scopes == nil {
-		scopes = []string{}
+// whoMay is a sentence on who may call a route.
+func whoMay(r module.Route) string {
+	var who string
+	switch {
+	case r.Policy.Open():
+		who = "Open to everybody"
+	case len(r.Policy.Scopes) > 0:
+		who = "Asks for the scope " + strings.Join(r.Policy.Scopes, " and ")
+	default:
+		who = "Asks for an account"
 	}
+	if r.Policy.AccountOnly {
+		who += ", closed to API keys"
+	}
+	return who + "."
+}
+
+// security lists the alternatives of credentials; an empty one means none is needed.
+// Scopes stand in x-scopes: the lists here are for those of OAuth, and what tools
+// make of others differs.
+func security(r module.Route) []object {
+	scopes := []string{}
 	list := []object{}
 	if r.Policy.Open() {
 		list = append(list, object{})
@@ -163,6 +186,9 @@ func responses(r module.Route, method string, d module.Description) object {
 	} else if !r.Policy.Probe {
 		refusals = append(refusals, http.StatusUnprocessableEntity)
 	}
+	// What stands in front of the service may ask for a credential, or limit, where
+	// the service itself does not: clients have to expect both everywhere.
+	refusals = append(refusals, http.StatusUnauthorized, http.StatusTooManyRequests)
 	for _, status := range refusals {
 		code := strconv.Itoa(status)
 		if _, taken := out[code]; !taken {
@@ -178,11 +204,14 @@ func pathParameters(path string) []any {
 		if !strings.HasPrefix(seg, "{") {
 			continue
 		}
-		name := strings.TrimSuffix(strings.Trim(seg, "{}"), "...")
-		longest := 100
+		name, several := strings.CutSuffix(strings.Trim(seg, "{}"), "...")
+		shortest, longest, pattern := 1, 100, "^[A-Za-z0-9_-]+$"
+		if several {
+			shortest, pattern = 0, "^.*$"
+		}
 		params = append(params, object{
 			"name": name, "in": "path", "required": true,
-			"schema": &validate.Definition{Type: "string", MaxLength: &longest},
+			"schema": &validate.Definition{Type: "string", MinLength: &shortest, MaxLength: &longest, Pattern: pattern},
 		})
 	}
 	return params
@@ -212,6 +241,15 @@ func tag(path string) string {
 		}
 	}
 	return "api"
+}
+
+// tagList is the tags that operations have, in order.
+func tagList(tags map[string]bool) []object {
+	list := []object{}
+	for _, name := range slices.Sorted(maps.Keys(tags)) {
+		list = append(list, object{"name": name})
+	}
+	return list
 }
 
 func isVersion(seg string) bool {

@@ -82,8 +82,11 @@ func TestTheDocumentSaysWhatIsServed(t *testing.T) {
 	if closed := at(t, post, "requestBody", "content", "application/json", "schema").(map[string]any)["additionalProperties"]; closed != false {
 		t.Errorf("the body is open: %v", closed)
 	}
-	if got := fmt.Sprint(at(t, post, "security")); got != "[map[session:[books:write]] map[access_token:[books:write]] map[api_key:[books:write]]]" {
+	if got := fmt.Sprint(at(t, post, "security")); got != "[map[session:[]] map[access_token:[]] map[api_key:[]]]" {
 		t.Errorf("security of a scoped route: %s", got)
+	}
+	if got := fmt.Sprint(at(t, post, "x-scopes"), " ", at(t, post, "description")); got != "[books:write] Asks for the scope books:write." {
+		t.Errorf("scopes of a scoped route: %s", got)
 	}
 	if got := fmt.Sprint(at(t, doc, "paths", "/api/v1/books", "get", "security")); got != "[map[] map[session:[]] map[access_token:[]] map[api_key:[]]]" {
 		t.Errorf("security of a public route: %s", got)
@@ -101,6 +104,12 @@ func TestTheDocumentSaysWhatIsServed(t *testing.T) {
 	}
 	if bodies := at(t, post, "requestBody", "content").(map[string]any); len(bodies) != 1 {
 		t.Errorf("a body that may not: %v", bodies)
+	}
+	for path, want := range map[string]string{"/api/v1/books get": "Open to everybody.", "/api/v1/books/{id} delete": "Asks for an account, closed to API keys."} {
+		path, method, _ := strings.Cut(path, " ")
+		if got := at(t, doc, "paths", path, method, "description"); got != want {
+			t.Errorf("%s %s: %v, want %s", method, path, got, want)
+		}
 	}
 	limit := at(t, doc, "paths", "/api/v1/books", "get", "parameters", 0).(map[string]any)
 	if limit["name"] != "limit" || limit["in"] != "query" || at(t, limit, "schema", "default") != 20.0 {
