@@ -68,9 +68,9 @@ type Exchange struct {
 	// nobody is nobody then. Written by authn.
 	Identified bool
 
-	// Guarded is set when the request has been counted by the coarse guard of its
-	// client's address. Written by ratelimit.
-	Guarded bool
+	// Guarded is the limiter whose coarse guard has counted the request by its client's
+	// address, the last one if there are several; nil until then. Written by ratelimit.
+	Guarded any
 	// Counted is set when the request has been counted by the limits that need to
 	// know who calls. Written by ratelimit.
 	Counted bool

@@ -99,7 +99,7 @@ func (c *call) addOwn(own *identity.KeyLimit, weight uint32) {
 		b.own.policy = string(AppendPolicy(nil, keyName, &b.own.limit))
 		b.own.item = itemHead(keyName)
 	}
-	k := NewKey(keyName)
+	k := c.l.ownKey
 	k.Add(KindAPIKey, c.x.Principal.KeyID)
 	b.quotas = append(b.quotas, &b.own)
 	b.reqs = append(b.reqs, Request{Key: k, Limit: &b.own.limit, Weight: weight})
@@ -151,7 +151,7 @@ func (l *Limiter) exceeded(x *exchange.Exchange, violated []string, retry time.D
 // tells reports whether this refusal by the rule is told as an event: ten in a minute are, by address. A flood that is
 // turned away shall not fill the event log either, nor push out of it what it may be meant to hide.
 func (l *Limiter) tells(x *exchange.Exchange, rule string) bool {
-	k := NewKey(eventName)
+	k := l.eventKey
 	k.Add(KindRule, rule)
 	k.AddAddress(x.Client, l.bits4, l.bits6)
 	limit := Limit{Max: 10, Window: time.Minute}

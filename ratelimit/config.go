@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/merlonhq/merlon/exchange"
 	"github.com/merlonhq/merlon/route"
 )
 
@@ -46,6 +47,12 @@ type Config struct {
 	Store Store
 	// OnStoreError is Deny (or empty) or Allow.
 	OnStoreError OnStoreError
+	// Namespace is part of every key: limiters that share a store count apart if their namespaces differ. Up to 24 of
+	// a-z, 0-9, "_" and "-". Limiters on several nodes that are to count together have the same one.
+	Namespace string
+	// OnMisuse is told of what probably is a mistake; x is nil while the limiter is made. Nil writes it to
+	// [slog.Default].
+	OnMisuse func(x *exchange.Exchange, m Misuse)
 	// InsecureExempt takes clients out of all rules, bad credentials included.
 	InsecureExempt InsecureExempt
 }
@@ -77,6 +84,12 @@ func New(c Config) (*Limiter, error) {
 		bits6:  orDefault(c.IPv6Bits, 64),
 		exempt: slices.Clone(c.InsecureExempt.Addresses),
 		plans:  map[string]*plan{},
+		onCall: map[string]*rule{},
+
+		namespace: c.Namespace,
+	}
+	if l.misuses.tell = c.OnMisuse; l.misuses.tell == nil {
+		l.misuses.tell = toLog
 	}
 	var errs []error
 	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf("ratelimit: "+format, args...)) }
@@ -89,6 +102,9 @@ func New(c Config) (*Limiter, error) {
 	}
 	if l.bits6 < 16 || l.bits6 > 128 {
 		fail("IPv6Bits %d is out of range: give 16 to 128", c.IPv6Bits)
+	}
+	if c.Namespace != "" && !validName(c.Namespace) {
+		fail("Namespace %q does not fit: give 1 to 24 of a-z, 0-9, _ and -", c.Namespace)
 	}
 	for _, p := range l.exempt {
 		if !p.IsValid() || p.Bits() == 0 {
@@ -115,6 +131,7 @@ func New(c Config) (*Limiter, error) {
 	}
 	names := map[string]bool{defaultName: true, addressName: true, badCredentialsName: true, keyName: true, eventName: true}
 	rules := map[string][]*rule{}
+	all := make([]*rule, 0, len(c.Rules))
 	for i := range c.Rules {
 		r := &c.Rules[i]
 		compiled, err := r.compile()
@@ -128,6 +145,15 @@ func New(c Config) (*Limiter, error) {
 		for _, err := range each(err) {
 			fail("rule %q: %w", r.Name, err)
 		}
+		if r.OnCall {
+			l.onCall[r.Name] = compiled
+			for _, err := range r.checkOnCall() {
+				fail("rule %q: %w", r.Name, err)
+			}
+			all = append(all, compiled)
+			continue
+		}
+		all = append(all, compiled)
 		if len(r.Match) == 0 {
 			fail("rule %q: it matches no route: give patterns such as \"POST /api/v1/users\"", r.Name)
 		}
@@ -162,6 +188,11 @@ func New(c Config) (*Limiter, error) {
 		return nil, err
 	}
 	l.batches.New = func() any { return &batch{} }
+	for _, r := range append(slices.Clone(all), l.address, l.badCredentials, standard) {
+		r.key = l.within(r.name)
+	}
+	l.ownKey, l.eventKey = NewKey(l.within(keyName)), NewKey(l.within(eventName))
+	l.atStart(all)
 	return l, nil
 }
 

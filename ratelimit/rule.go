@@ -58,6 +58,9 @@ type Rule struct {
 	By []Part
 	// Count is CountAll (or empty) or CountFailures.
 	Count Count
+	// OnCall is a rule that no route has: it counts when a handler calls [Limiter.Take] with its name. Match and Count
+	// are left empty, and By holds no account.
+	OnCall bool
 }
 
 // quota is one limit of a rule, with what is said about it in answers.
@@ -74,6 +77,7 @@ type quota struct {
 // rule is a compiled [Rule].
 type rule struct {
 	name     string
+	key      string // the name in keys
 	quotas   []quota
 	by       []part
 	identity bool // a part needs to know who calls

@@ -14,7 +14,7 @@ import (
 // headers of this answer. While the limits are in shadow every use is allowed, and
 // one that would not be is recorded. The error is a problem of the store: 503.
 func (l *Limiter) TakeKey(ctx context.Context, keyID string, own identity.KeyLimit) (Result, error) {
-	k := NewKey(keyName)
+	k := l.ownKey
 	k.Add(KindAPIKey, keyID)
 	limit := Limit{Max: own.Limit, Window: own.Window}
 	reqs, res := []Request{{Key: k, Limit: &limit, Weight: 1}}, []Result{{}}
