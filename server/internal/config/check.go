@@ -56,6 +56,7 @@ func (l *loader) check(s *Settings) {
 	if s.Audit.Log == "" && !s.Audit.Stdout && l.fine("audit.log", "audit.stdout") {
 		l.report(l.where("audit.log"), fault{idNoEventLog, "audit: security events go nowhere", "write audit.log, or audit.stdout: true"})
 	}
+	l.checkLimits(s)
 	if l.fine("rate_limits.rules") {
 		for _, r := range unguarded(s.RateLimits.Rules) {
 			l.report(l.where("rate_limits.rules"), fault{idCredentialRoute, "rate_limits.rules: no rule limits " + r + " by address or account",

@@ -91,7 +91,11 @@ func (d *decoder) decode(name string, place any, sp spec, n node) bool {
 			if !good {
 				continue
 			}
-			prefix, f := parseProxy(v)
+			parse := sp.network
+			if parse == nil {
+				parse = parseProxy
+			}
+			prefix, f := parse(v)
 			if f == nil && slices.Contains(out, prefix) {
 				f = &fault{idListedTwice, show(v) + " is listed twice", "keep one of them"}
 			}
@@ -103,6 +107,10 @@ func (d *decoder) decode(name string, place any, sp spec, n node) bool {
 		}
 		if ok && len(d.problems) == before {
 			*p = out
+		}
+	case *[]Quota:
+		if v, ok := d.quotas(name, n); ok {
+			*p = v
 		}
 	case *[]Rule:
 		if v, ok := d.rules(name, n); ok {

@@ -48,10 +48,19 @@ const (
 	idShadowControl    = "merlon.E055"
 	idShadowReason     = "merlon.E056"
 	idShadowNothing    = "merlon.E057"
+	idLimitsEntry      = "merlon.E070"
+	idLimitsTwice      = "merlon.E071"
+	idBurst            = "merlon.E072"
+	idExemptAddress    = "merlon.E073"
+	idExemptReason     = "merlon.E074"
 
 	idCredentialRoute = "merlon.W001"
 	idHSTSUnsent      = "merlon.W002"
 	idLoopbackListen  = "merlon.W003"
+	idCredentialLoose = "merlon.W050"
+	idIPv6Long        = "merlon.W051"
+	idHeaderAlone     = "merlon.W052"
+	idNeverReached    = "merlon.W053"
 )
 
 // Doc explains one id.
@@ -109,9 +118,18 @@ func Docs() []Doc {
 		{idShadowControl, "an entry of insecure_shadow.controls is no control that can be in shadow", "A misspelt name would leave the control in force unnoticed; a route that is not declared, and what refuses nothing, has no shadow."},
 		{idShadowReason, "insecure_shadow has controls and no reason", "A control that does not refuse is a hole; the reason, logged at start, is what tells it from a mistake."},
 		{idShadowNothing, "insecure_shadow has a reason and no controls", "Either the controls were lost, or the reason was forgotten when they were put in force."},
+		{idLimitsEntry, "an entry of limits is not a limit", "A number, a slash and a window, such as 100/1m; of two entries with one window the looser one could never refuse."},
+		{idLimitsTwice, "limits beside limit and window", "Which of them is in force would be a guess: write one limit and its window, or the list."},
+		{idBurst, "burst and algorithm do not fit", "A token bucket has a rate, limit in window, and a burst; a sliding window has no burst, and refills whatever else it is told."},
+		{idExemptAddress, "an entry of insecure_exempt.addresses is no network to exempt", "An address or a prefix in CIDR form without host bits. One that covers a large part of the internet would switch the limits off."},
+		{idExemptReason, "insecure_exempt has addresses or a reason, not both", "Who is not limited is a hole; the reason, logged at start, is what tells it from a mistake."},
 		{idCredentialRoute, "a route that checks or makes credentials has no rule", "A rule list replaces the built-in one as a whole; without a rule by address or account, guessing on this route meets only the default limit."},
 		{idHSTSUnsent, "headers.hsts_max_age without TLS", "HSTS is sent over TLS only (RFC 6797 section 7.2), and nothing terminates it here."},
 		{idLoopbackListen, "listening on loopback without trusted_proxies", "Every client then has the address of the proxy in front: limits by address count them as one."},
+		{idCredentialLoose, "a route that checks credentials is limited more loosely than others", "What its rules admit is more than the default limit admits elsewhere, and what is tried there is guesses."},
+		{idIPv6Long, "IPv6 addresses are counted by more than 64 bits", "Every customer of a network has a /64 or more, so that each client has as many quotas as it likes."},
+		{idHeaderAlone, "a rate limit counts by a header alone", "The client writes the header anew for each request and has a new quota each time; add address or principal."},
+		{idNeverReached, "a rate limit that the address guard never lets be reached", "rate_limits.address refuses each address before the rule could: the rule limits nothing."},
 	}
 }
 

@@ -30,6 +30,11 @@ func (in input) without(name string) input       { in.files = files{name: nil}; 
 const rule = "rate_limits:\n  rules:\n" +
 	"  - {name: all, match: [POST /api/v1/auth/login, POST /api/v1/auth/token, POST /api/v1/users/me/password, POST /api/v1/users], limit: 5, window: 1m, by: [address]}\n"
 
+// Rules for all credential routes, of which that for the login can be found by its limit.
+const loginOnly = "rate_limits:\n  rules:\n" +
+	"  - {name: login, match: [POST /api/v1/auth/login], limit: 5, window: 1m, by: [address]}\n" +
+	"  - {name: rest, match: [POST /api/v1/auth/token, POST /api/v1/users/me/password, POST /api/v1/users], limit: 6, window: 1m, by: [address]}\n"
+
 // For each id an input that has it and no other, and the nearest one that is fine.
 func TestEachIDHasATriggerAndACleanNeighbour(t *testing.T) {
 	rows := map[string]struct{ bad, good input }{
@@ -75,9 +80,19 @@ func TestEachIDHasATriggerAndACleanNeighbour(t *testing.T) {
 		"E055": {y("insecure_shadow: {controls: [crsf], reason: why}"), y("insecure_shadow: {controls: [csrf], reason: why}")},
 		"E056": {y("insecure_shadow: {controls: [csrf]}"), y("insecure_shadow: {controls: []}")},
 		"E057": {y("insecure_shadow: {reason: why}"), y("insecure_shadow: {reason: }")},
+		"E070": {y("rate_limits: {default: {limits: [\"100\"]}}"), y("rate_limits: {default: {limits: [100/1m]}}")},
+		"E071": {y("rate_limits: {default: {limits: [100/1m], limit: 5}}"), y("rate_limits: {default: {limits: [100/1m]}}")},
+		"E072": {y("rate_limits: {default: {burst: 5}}"), y("rate_limits: {default: {burst: 5, algorithm: token_bucket}}")},
+		"E073": {y("rate_limits: {insecure_exempt: {addresses: [0.0.0.0/0], reason: why}}"), y("rate_limits: {insecure_exempt: {addresses: [10.0.0.0/8], reason: why}}")},
+		"E074": {y("rate_limits: {insecure_exempt: {addresses: [10.0.0.0/8]}}"), y("rate_limits: {insecure_exempt: {addresses: [], reason: }}")},
 		"W001": {y(strings.Replace(rule, ", POST /api/v1/users]", "]", 1)), y(rule)},
 		"W002": {dev("headers: {hsts_max_age: 24h}"), dev("headers: {hsts_max_age: 24h}\ntls: {cert: c, key: k}")},
 		"W003": {y("trusted_proxies: []\nlisten: \"127.0.0.1:1\"\ntls: {cert: c, key: k}"), y("trusted_proxies: []\nlisten: \"10.0.0.1:1\"\ntls: {cert: c, key: k}")},
+		"W050": {y(strings.Replace(loginOnly, "limit: 5", "limit: 101", 1)), y(strings.Replace(loginOnly, "limit: 5", "limit: 100", 1))},
+		"W051": {y("rate_limits: {ipv6_prefix: 65}"), y("rate_limits: {ipv6_prefix: 64}")},
+		"W052": {y("rate_limits: {default: {by: [\"header:X-Tenant\"]}}"), y("rate_limits: {default: {by: [\"header:X-Tenant\", address]}}")},
+		"W053": {y(rule + "  - {name: search, match: [GET /a], limit: 1001, window: 1m, by: [address, route]}\n"),
+			y(rule + "  - {name: search, match: [GET /a], limit: 1000, window: 1m, by: [address, route]}\n")},
 	}
 	documented := map[string]bool{}
 	last := ""

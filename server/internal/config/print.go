@@ -23,6 +23,9 @@ func (s Settings) YAML() []byte {
 			}
 		}
 		open = open[:leaf]
+		if f.spec.hide != "" && yamlValue(f.place(&s)) == f.spec.hide {
+			continue
+		}
 		indent := strings.Repeat("  ", leaf)
 		b.WriteString(indent + path[leaf] + ":")
 		if rules, ok := f.place(&s).(*[]Rule); ok && len(*rules) > 0 {
@@ -40,6 +43,9 @@ func (s Settings) YAML() []byte {
 func writeRule(b *strings.Builder, indent string, r Rule) {
 	lead := "- "
 	for _, f := range ruleFields() {
+		if f.spec.hide != "" && yamlValue(f.place(&r)) == f.spec.hide {
+			continue
+		}
 		b.WriteString(indent + lead + f.name + ": " + yamlValue(f.place(&r)) + "\n")
 		lead = "  "
 	}
@@ -64,6 +70,8 @@ func yamlValue(place any) string {
 		return yamlList(*p, yamlText)
 	case *[]Secret:
 		return yamlList(*p, func(Secret) string { return `"` + redacted + `"` })
+	case *[]Quota:
+		return yamlList(*p, func(q Quota) string { return yamlText(q.String()) })
 	case *[]netip.Prefix:
 		return yamlList(*p, func(p netip.Prefix) string { return yamlText(p.String()) })
 	}
