@@ -14,9 +14,6 @@ local pack, unpack = struct.pack, struct.unpack
 local closed = 15 -- slots behind the current one
 local exact = 32  -- the largest limit that is counted unit by unit
 
-local time = redis.call('TIME')
-local now = time[1] * 1000000 + time[2]
-
 -- request reads the i-th request.
 local function request(i)
   local limit, burst, window, weight, flags, interval, stamp = unpack('<I3I3I6I4I1I7I7', ARGV[i])

@@ -15,6 +15,10 @@ type Script struct {
 }
 
 var (
+	//go:embed now.lua
+	nowSource string
+	//go:embed fast.lua
+	fastSource string
 	//go:embed count.lua
 	countSource string
 	//go:embed take.lua
@@ -22,8 +26,8 @@ var (
 	//go:embed give.lua
 	giveSource string
 
-	takeScript = newScript(countSource + takeSource)
-	giveScript = newScript(countSource + giveSource)
+	takeScript = newScript(nowSource + fastSource + countSource + takeSource)
+	giveScript = newScript(nowSource + countSource + giveSource)
 )
 
 func newScript(source string) *Script {

@@ -23,7 +23,7 @@ if fit then
   end
 end
 
-local reply = {}
+reply = {}
 for i = 1, #reqs do
   local r = reqs[i]
   local c = counts[r.key]
