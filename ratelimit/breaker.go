@@ -28,6 +28,8 @@ type BreakerConfig struct {
 	// OnChange, if there is one, is told once when the store goes away, and once when it is back. It is called
 	// by one goroutine at a time, in order.
 	OnChange func(Outage)
+	// OnProbeError, if there is one, is told of each attempt to reach a store that is away, by the same goroutine.
+	OnProbeError func(error)
 }
 
 // An Outage is a time without the store.
@@ -193,6 +195,9 @@ func (b *Breaker) probe(need int) {
 			b.mu.Lock()
 			b.outage.Cause = err
 			b.mu.Unlock()
+			if b.cfg.OnProbeError != nil && b.stop.Err() == nil {
+				b.cfg.OnProbeError(err)
+			}
 		}
 	}
 	o, _ = b.Outage()

@@ -141,10 +141,8 @@ func limits(set config.RateLimits, routes []merlon.Route, log *slog.Logger) rate
 		Default:        ratelimit.Rule{Limits: one(set.Default), By: parts(set.Default.By)},
 		Address:        ratelimit.Rule{Limits: one(set.Address)},
 		BadCredentials: ratelimit.Rule{Limits: one(set.BadCredentials)},
-		OnStoreError:   ratelimit.Deny,
-	}
-	if set.OnStoreError == "allow" {
-		cfg.OnStoreError = ratelimit.Allow
+		OnStoreError:   ratelimit.OnStoreError(set.OnStoreError),
+		ExpectedNodes:  set.ExpectedNodes,
 	}
 	for _, r := range set.Rules {
 		rule := ratelimit.Rule{Name: r.Name, By: parts(r.By), Limits: []ratelimit.Limit{{Max: r.Limit, Window: r.Window}}}

@@ -48,6 +48,8 @@ const (
 	idShadowControl    = "merlon.E055"
 	idShadowReason     = "merlon.E056"
 	idShadowNothing    = "merlon.E057"
+	idRedisURL         = "merlon.E065"
+	idNodesAlone       = "merlon.E066"
 
 	idCredentialRoute = "merlon.W001"
 	idHSTSUnsent      = "merlon.W002"
@@ -109,6 +111,8 @@ func Docs() []Doc {
 		{idShadowControl, "an entry of insecure_shadow.controls is no control that can be in shadow", "A misspelt name would leave the control in force unnoticed; a route that is not declared, and what refuses nothing, has no shadow."},
 		{idShadowReason, "insecure_shadow has controls and no reason", "A control that does not refuse is a hole; the reason, logged at start, is what tells it from a mistake."},
 		{idShadowNothing, "insecure_shadow has a reason and no controls", "Either the controls were lost, or the reason was forgotten when they were put in force."},
+		{idRedisURL, "redis_url is not the URL of a server", "redis://, rediss:// (TLS) or unix://, with user and password where the server wants them, and the number of a database. No other parameters: what is not known is not ignored."},
+		{idNodesAlone, "rate_limits.expected_nodes without redis_url", "Each node would count for itself and grant every limit in full; nothing would divide it."},
 		{idCredentialRoute, "a route that checks or makes credentials has no rule", "A rule list replaces the built-in one as a whole; without a rule by address or account, guessing on this route meets only the default limit."},
 		{idHSTSUnsent, "headers.hsts_max_age without TLS", "HSTS is sent over TLS only (RFC 6797 section 7.2), and nothing terminates it here."},
 		{idLoopbackListen, "listening on loopback without trusted_proxies", "Every client then has the address of the proxy in front: limits by address count them as one."},

@@ -23,6 +23,10 @@ type Settings struct {
 	Listen string
 	// DatabaseURL is "sqlite:FILE". Default "sqlite:merlon.db".
 	DatabaseURL Secret
+	// RedisURL is the server that limits are shared in, see [Settings.Redis]:
+	// "redis://:password@host:6379/0", "rediss://…" over TLS, "unix://…". Default none:
+	// limits are kept in memory.
+	RedisURL Secret
 	// SecretKey is text of 32 to 4096 bytes. Required in production; generated
 	// anew at each load in development when it is not set.
 	SecretKey Secret
@@ -123,9 +127,14 @@ type RateLimits struct {
 	// BadCredentials is the guard on refused credentials by address: 30 per minute.
 	// Its By is always address.
 	BadCredentials Limit
-	// OnStoreError is deny, allow or local (default): what a failing store means. In
-	// memory, the only store of this version, nothing fails.
+	// OnStoreError is deny, allow or local (default): what happens while Redis fails.
+	// In memory nothing fails.
 	OnStoreError string
+	// ExpectedNodes is how many nodes share Redis, 1 to 10000: under local each grants
+	// a share of the limits. Default 1.
+	ExpectedNodes int
+	// StoreTimeout is how long a request waits for Redis: 5ms to 1s. Default 25ms.
+	StoreTimeout time.Duration
 	// Rules replace Default on the routes they match. Default login,
 	// login-account and register; a list in the file replaces them as a whole.
 	Rules []Rule
@@ -202,6 +211,8 @@ func defaults(environment string) Settings {
 			Address:        Limit{Limit: 1000, Window: time.Minute, By: []string{"address"}},
 			BadCredentials: Limit{Limit: 30, Window: time.Minute, By: []string{"address"}},
 			OnStoreError:   "local",
+			ExpectedNodes:  1,
+			StoreTimeout:   25 * time.Millisecond,
 			Rules: []Rule{
 				{Name: "login", Match: slices.Clone(passwordRoutes[:]), Limit: 5, Window: 5 * time.Minute,
 					By: []string{"address"}, Count: CountFailures},
