@@ -197,10 +197,8 @@ func (x *Exchange) Commit(e audit.Event) error {
 // refusal is to stages: the one way to answer with an error.
 func (x *Exchange) Fail(w http.ResponseWriter, p *problem.Problem) {
 	// A client that hung up cuts off what it waited for, being overloaded is told to
-	// the client, and a store that is known to be away was told of once: none is a
-	// failure to look into.
-	known := p.Code == problem.Overloaded || p.Code == problem.StoreUnavailable && p.Unwrap() == nil
-	if p.Status() >= 500 && !known && x.Err() == nil {
+	// the client, and what was told need not be told again: none is a failure to look into.
+	if p.Status() >= 500 && p.Code != problem.Overloaded && !p.IsTold() && x.Err() == nil {
 		x.chain.errorLog.Error("request failed", "request_id", x.ID, "route", x.Pattern(), "error", p.Error())
 	}
 	p.Write(w, x.Request, x.ID)

@@ -149,13 +149,13 @@ func (c *call) decide() exchange.Outcome {
 	return c.l.exceeded(c.x, violated, retry)
 }
 
-// unavailable is the problem of a store that fails. That it is away has been told of once, by its [Breaker], and is not
-// told again with each request: the problem has no cause.
+// unavailable is the problem of a store that fails. That it is away is told of once, by its [Breaker].
 func unavailable(err error) *problem.Problem {
+	p := problem.Unavailable(fmt.Errorf("rate limit store: %w", err))
 	if errors.Is(err, ErrStoreAway) {
-		return problem.Unavailable(nil)
+		p = p.Told()
 	}
-	return problem.Unavailable(fmt.Errorf("rate limit store: %w", err))
+	return p
 }
 
 // exceeded is the refusal of a request for which the named quotas have no room.

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"strings"
@@ -32,6 +33,8 @@ func ReasonOf(err error) Reason {
 		return Reason{"certificate", "give the server a certificate that holds for the host of redis_url, or trust its authority with SSL_CERT_FILE"}
 	case errors.As(err, &clear):
 		return Reason{"not_tls", "the port speaks clear text: write redis:// instead of rediss://, or the port of TLS"}
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return Reason{"connection_lost", "the server ended or closed the connection: see its log"}
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, os.ErrNotExist):
 		return Reason{"refused", "start the server, or correct the host and port of redis_url"}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, syscall.ETIMEDOUT):
