@@ -48,11 +48,13 @@ var mayImport = map[string][]string{
 	"session":             {"identity", "internal/uuid7"},
 	"session/sessiontest": {"session"},
 	"store/sqlstore":      {"apikey", "session"},
+	"store/redisstore":    {"ratelimit"},
 	"origin":              {"route", "golang.org/x/net/idna", "golang.org/x/net/publicsuffix"},
 
 	"ratelimit/ratelimittest": {"ratelimit"},
 	"internal/uuid7":          {},
 	"internal/nearest":        {},
+	"internal/redistest":      {},
 
 	// The facade is the top of the library.
 	".": {"audit", "authn", "authz", "clientip", "cors", "csrf", "exchange", "firewall", "headers", "httpsonly",
@@ -63,7 +65,7 @@ var mayImport = map[string][]string{
 var heavy = []string{"server", "cmd", "examples", "bench", "tools", "e2e", "image", "bin", "docs"}
 
 // testsMayImport adds to mayImport for test files.
-var testsMayImport = []string{"github.com/google/go-cmp/cmp", "pgregory.net/rapid", "modernc.org/sqlite", "golang.org/x/net/html"}
+var testsMayImport = []string{"github.com/google/go-cmp/cmp", "pgregory.net/rapid", "modernc.org/sqlite", "golang.org/x/net/html", "github.com/redis/rueidis"}
 
 // generator is a program that is run by hand and is in no package.
 const generator = "password/commongen.go"

@@ -1,6 +1,7 @@
 package ratelimit
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -22,6 +23,7 @@ type batch struct {
 	shown  []shown
 	text   []byte
 	own    quota // an API key's own limit
+	share  quota // and this node's share of it
 }
 
 // shown is a quota that the answer tells of.
@@ -98,6 +100,10 @@ func (c *call) addOwn(own *identity.KeyLimit, weight uint32) {
 		b.own = quota{limit: Limit{Max: own.Limit, Window: own.Window}, name: keyName, max: fmt.Sprint(own.Limit)}
 		b.own.policy = string(AppendPolicy(nil, keyName, &b.own.limit))
 		b.own.item = itemHead(keyName)
+		if c.l.local != nil {
+			b.share = b.own.of(c.l.nodes)
+			b.own.share = &b.share
+		}
 	}
 	k := c.l.ownKey
 	k.Add(KindAPIKey, c.x.Principal.KeyID)
@@ -111,13 +117,19 @@ func (c *call) decide() exchange.Outcome {
 		return exchange.Continue()
 	}
 	c.res = slices.Grow(c.res, len(c.reqs))[:len(c.reqs)] // the store fills it
-	if err := c.l.store.Take(c.x, c.reqs, c.res); err != nil {
-		if c.l.allow {
+	local, err := c.l.take(c.x, c.reqs, c.res)
+	if err != nil {
+		if c.l.allow && c.x.Err() == nil { // else hanging up early would be a way around the limits
 			c.reqs = c.reqs[:0] // nothing to give back
 			return exchange.Continue()
 		}
 		c.kept.giveBack(c.x)
-		return exchange.Refuse(problem.Unavailable(fmt.Errorf("rate limit store: %w", err)), "")
+		return exchange.Refuse(unavailable(err), "")
+	}
+	if local {
+		for i, q := range c.quotas {
+			c.quotas[i] = q.share
+		}
 	}
 	var violated []string
 	var retry time.Duration
@@ -135,6 +147,15 @@ func (c *call) decide() exchange.Outcome {
 	c.kept.giveBack(c.x)
 	c.kept.tell(c)
 	return c.l.exceeded(c.x, violated, retry)
+}
+
+// unavailable is the problem of a store that fails. That it is away is told of once, by its [Breaker].
+func unavailable(err error) *problem.Problem {
+	p := problem.Unavailable(fmt.Errorf("rate limit store: %w", err))
+	if errors.Is(err, ErrStoreAway) {
+		p = p.Told()
+	}
+	return p
 }
 
 // exceeded is the refusal of a request for which the named quotas have no room.
@@ -156,7 +177,7 @@ func (l *Limiter) tells(x *exchange.Exchange, rule string) bool {
 	k.AddAddress(x.Client, l.bits4, l.bits6)
 	limit := Limit{Max: 10, Window: time.Minute}
 	res := []Result{{}}
-	err := l.store.Take(x, []Request{{Key: k, Limit: &limit, Weight: 1}}, res)
+	_, err := l.take(x, []Request{{Key: k, Limit: &limit, Weight: 1}}, res)
 	return err != nil || res[0].Allowed
 }
 

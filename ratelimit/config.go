@@ -20,6 +20,10 @@ const (
 	Deny OnStoreError = "deny"
 	// Allow lets requests pass uncounted.
 	Allow OnStoreError = "allow"
+	// Local counts in the memory of this node, by its share of each limit: Max / ExpectedNodes, at least 1. Answers
+	// tell of the share. When the store goes away, and when it is back, a client may find one share more than the
+	// limit in a window, however often that happens.
+	Local OnStoreError = "local"
 )
 
 // Config configures a [Limiter]. The zero Config has the three rules below and a [Memory] of the default size.
@@ -43,10 +47,14 @@ type Config struct {
 	// IPv4Bits and IPv6Bits are the lengths of the prefixes that count as one client address: 8 to 32, zero
 	// means 32; 16 to 128, zero means 64, the least that one customer of a network has.
 	IPv4Bits, IPv6Bits int
-	// Store keeps the counts; nil means a [Memory] of the default size.
+	// Store keeps the counts; nil means a [Memory] of the default size. What is behind a network belongs in a
+	// [Breaker], or requests wait for it while it hangs.
 	Store Store
-	// OnStoreError is Deny (or empty) or Allow.
+	// OnStoreError is Deny (or empty), Allow or Local.
 	OnStoreError OnStoreError
+	// ExpectedNodes is how many nodes share Store, for Local: 1 to 10,000; zero means 1. With more nodes than
+	// that, they grant more than the limits together while the store fails.
+	ExpectedNodes int
 	// Namespace is part of every key: limiters that share a store count apart if their namespaces differ. Up to 24 of
 	// a-z, 0-9, "_" and "-". Limiters on several nodes that are to count together have the same one.
 	Namespace string
@@ -72,6 +80,7 @@ const (
 	badCredentialsName = "bad_credentials"
 	keyName            = "key"
 	eventName          = "event" // counts the events of refusals
+	probeName          = "probe" // counts nothing: a Breaker tries its store
 )
 
 // New compiles a Config. All errors are reported at once, each with the name of its rule.
@@ -82,6 +91,7 @@ func New(c Config) (*Limiter, error) {
 		allow:  c.OnStoreError == Allow,
 		bits4:  orDefault(c.IPv4Bits, 32),
 		bits6:  orDefault(c.IPv6Bits, 64),
+		nodes:  orDefault(c.ExpectedNodes, 1),
 		exempt: slices.Clone(c.InsecureExempt.Addresses),
 		plans:  map[string]*plan{},
 		onCall: map[string]*rule{},
@@ -94,8 +104,13 @@ func New(c Config) (*Limiter, error) {
 	var errs []error
 	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf("ratelimit: "+format, args...)) }
 
-	if c.OnStoreError != "" && c.OnStoreError != Deny && c.OnStoreError != Allow {
-		fail("OnStoreError %q is unknown: give %q or %q", c.OnStoreError, Deny, Allow)
+	switch c.OnStoreError {
+	case "", Deny, Allow, Local:
+	default:
+		fail("OnStoreError %q is unknown: give %q, %q or %q", c.OnStoreError, Deny, Allow, Local)
+	}
+	if l.nodes < 1 || l.nodes > 10_000 {
+		fail("ExpectedNodes %d is out of range: give 1 to 10000", c.ExpectedNodes)
 	}
 	if l.bits4 < 8 || l.bits4 > 32 {
 		fail("IPv4Bits %d is out of range: give 8 to 32", c.IPv4Bits)
@@ -129,7 +144,7 @@ func New(c Config) (*Limiter, error) {
 			patterns[r.Pattern] = r
 		}
 	}
-	names := map[string]bool{defaultName: true, addressName: true, badCredentialsName: true, keyName: true, eventName: true}
+	names := map[string]bool{defaultName: true, addressName: true, badCredentialsName: true, keyName: true, eventName: true, probeName: true}
 	rules := map[string][]*rule{}
 	all := make([]*rule, 0, len(c.Rules))
 	for i := range c.Rules {
@@ -173,9 +188,13 @@ func New(c Config) (*Limiter, error) {
 	for _, r := range patterns {
 		for _, rule := range l.plan(r).all() {
 			for i := range rule.quotas {
-				if most := rule.quotas[i].limit.capacity(); int64(r.Weight) > int64(most) {
+				limit := rule.quotas[i].limit
+				if most := limit.capacity(); int64(r.Weight) > int64(most) {
 					fail("rule %q: the route %q weighs %d, more than the %d that the rule ever admits: lower the weight or raise the limit",
 						rule.name, r.Pattern, r.Weight, most)
+				} else if share := limit.share(max(1, l.nodes)); c.OnStoreError == Local && int64(r.Weight) > int64(share.capacity()) {
+					fail("rule %q: the route %q weighs %d, more than the %d that each of %d nodes admits while the store fails: lower the weight or raise the limit",
+						rule.name, r.Pattern, r.Weight, share.capacity(), l.nodes)
 				}
 			}
 		}
@@ -183,6 +202,9 @@ func New(c Config) (*Limiter, error) {
 	if l.store == nil && errors.Join(errs...) == nil {
 		l.store, err = NewMemory(MemoryConfig{})
 		errs = append(errs, err)
+	}
+	if _, isMemory := l.store.(*Memory); c.OnStoreError == Local && !isMemory && errors.Join(errs...) == nil {
+		errs = append(errs, l.shareLimits())
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err

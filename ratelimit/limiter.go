@@ -15,7 +15,9 @@ import (
 type Limiter struct {
 	routes         *route.Table
 	store          Store
-	allow          bool // what the store's failure means
+	allow          bool    // what the store's failure means
+	local          *Memory // counts in its place; nil if nothing does
+	nodes          int     // that share the limits then
 	bits4, bits6   int
 	exempt         []netip.Prefix
 	address        *rule

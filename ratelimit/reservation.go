@@ -64,9 +64,9 @@ func (r *reservation) keep(c *call) {
 			continue
 		}
 		req := c.reqs[i]
-		if q == &c.own {
-			own := c.own // the batch is reused
-			q, req.Limit = &own, &own.limit
+		if req.Limit == &c.own.limit {
+			own, limit := *q, c.own.limit // the batch is reused
+			q, req.Limit = &own, &limit
 		}
 		r.quotas = append(r.quotas, q)
 		r.reqs = append(r.reqs, req)
@@ -80,7 +80,7 @@ func (r *reservation) tell(c *call) {
 		return
 	}
 	for i, q := range c.quotas {
-		if !q.guard && q != &c.own {
+		if !q.guard && c.reqs[i].Limit != &c.own.limit {
 			r.refused = append(r.refused, shown{q, c.res[i]})
 		}
 	}
@@ -128,7 +128,7 @@ func (r *reservation) give(x *exchange.Exchange, failures bool) {
 	r.quotas, r.reqs, r.res = r.quotas[:n], r.reqs[:n], r.res[:n]
 	if len(reqs) > 0 {
 		// The client may be gone, and its context with it; the units are to come back all the same.
-		_ = r.l.store.GiveBack(context.WithoutCancel(x), reqs, res)
+		_ = r.l.giveBack(context.WithoutCancel(x), reqs, res)
 	}
 }
 

@@ -45,6 +45,7 @@ func (s *Server) prepare(modules []module.Module) error {
 	if check(err); err != nil {
 		return errors.Join(errs...) // the rest is made of these
 	}
+	check(s.shareLimits())
 	secrets := [][]byte{[]byte(s.settings.SecretKey.Reveal())}
 	for _, former := range s.settings.SecretKeyPrevious {
 		secrets = append(secrets, []byte(former.Reveal()))
@@ -53,7 +54,7 @@ func (s *Server) prepare(modules []module.Module) error {
 	check(err)
 	s.api = &api.API{
 		Accounts: s.accounts, Sessions: s.sessions, Keys: s.keys, Hasher: hash, Policy: choose, Events: s.store, Devices: devices,
-		Grants: grants(modules), CheckDatabase: s.database.Check, SecurityContact: s.settings.SecurityContact,
+		Grants: grants(modules), LimitsState: s.limits.state, CheckDatabase: s.database.Check, SecurityContact: s.settings.SecurityContact,
 	}
 	check(s.compile(db, modules))
 	return errors.Join(errs...)
@@ -137,6 +138,9 @@ func (s *Server) compile(db *sqlstore.DB, modules []module.Module) error {
 
 	cfg := policy(s.settings, routes, s.log)
 	cfg.Recorder = &s.recorder
+	if s.limits != nil {
+		cfg.RateLimit.Store = s.limits
+	}
 	cfg.Authn = authn.Config{Sessions: authn.Sessions(s.sessions, s.api), Keys: authn.Keys(s.keys, s.api)}
 	s.guard, err = merlon.New(cfg)
 	errs = append(errs, err)

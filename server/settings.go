@@ -141,13 +141,11 @@ func limits(set config.RateLimits, routes []merlon.Route, log *slog.Logger) rate
 		Default:        ratelimit.Rule{Limits: quotas(set.Default.All(), set.Default.Algorithm, set.Default.Burst), By: parts(set.Default.By)},
 		Address:        ratelimit.Rule{Limits: one(set.Address)},
 		BadCredentials: ratelimit.Rule{Limits: one(set.BadCredentials)},
-		OnStoreError:   ratelimit.Deny,
+		OnStoreError:   ratelimit.OnStoreError(set.OnStoreError),
+		ExpectedNodes:  set.ExpectedNodes,
 		IPv4Bits:       set.IPv4Prefix,
 		IPv6Bits:       set.IPv6Prefix,
 		InsecureExempt: ratelimit.InsecureExempt(set.InsecureExempt),
-	}
-	if set.OnStoreError == "allow" {
-		cfg.OnStoreError = ratelimit.Allow
 	}
 	for _, r := range set.Rules {
 		rule := ratelimit.Rule{Name: r.Name, By: parts(r.By), Limits: quotas(r.All(), r.Algorithm, r.Burst)}

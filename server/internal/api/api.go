@@ -59,6 +59,9 @@ type API struct {
 	Grants func(role string) []string
 	// CheckDatabase reports whether the database answers and can be written.
 	CheckDatabase func(context.Context) error
+	// LimitsState is the state of the rate limits' store: "ok", "degraded", or "unavailable" when requests are
+	// refused for it.
+	LimitsState func() string
 	// SecurityContact is the Contact of security.txt; empty means that there is none.
 	SecurityContact string
 	// Document is the OpenAPI document, set after Routes.

@@ -56,6 +56,10 @@ func (l *loader) check(s *Settings) {
 	if s.Audit.Log == "" && !s.Audit.Stdout && l.fine("audit.log", "audit.stdout") {
 		l.report(l.where("audit.log"), fault{idNoEventLog, "audit: security events go nowhere", "write audit.log, or audit.stdout: true"})
 	}
+	if s.RateLimits.ExpectedNodes > 1 && !s.RedisURL.IsSet() && l.fine("redis_url", "rate_limits.expected_nodes") {
+		l.report(l.where("rate_limits.expected_nodes"), fault{idNodesAlone, "rate_limits.expected_nodes: the nodes share nothing without redis_url",
+			"set redis_url, or remove it"})
+	}
 	l.checkLimits(s)
 	if l.fine("rate_limits.rules") {
 		for _, r := range unguarded(s.RateLimits.Rules) {

@@ -206,10 +206,14 @@ func (d *decoder) duration(name string, sp spec, n node) (time.Duration, bool) {
 		d.wrongType(name, n, "a duration with a unit, such as 30m or 12h")
 		return 0, false
 	}
-	low, high := durationOf(sp.min), durationOf(sp.max)
-	if v < low || v > high || v%time.Second != 0 {
+	unit, units := time.Second, "seconds"
+	if sp.unit != 0 {
+		unit, units = sp.unit, "milliseconds"
+	}
+	low, high := time.Duration(sp.min)*unit, time.Duration(sp.max)*unit
+	if v < low || v > high || v%unit != 0 {
 		d.report(n.where, fault{idOutOfRange, fmt.Sprintf("%s: %s is out of range", name, show(n.text)),
-			fmt.Sprintf("write whole seconds from %s to %s", formatDuration(low), formatDuration(high))})
+			fmt.Sprintf("write whole %s from %s to %s", units, formatDuration(low), formatDuration(high))})
 		return 0, false
 	}
 	return v, true

@@ -48,6 +48,8 @@ const (
 	idShadowControl    = "merlon.E055"
 	idShadowReason     = "merlon.E056"
 	idShadowNothing    = "merlon.E057"
+	idRedisURL         = "merlon.E065"
+	idNodesAlone       = "merlon.E066"
 	idLimitsEntry      = "merlon.E070"
 	idLimitsTwice      = "merlon.E071"
 	idBurst            = "merlon.E072"
@@ -118,6 +120,8 @@ func Docs() []Doc {
 		{idShadowControl, "an entry of insecure_shadow.controls is no control that can be in shadow", "A misspelt name would leave the control in force unnoticed; a route that is not declared, and what refuses nothing, has no shadow."},
 		{idShadowReason, "insecure_shadow has controls and no reason", "A control that does not refuse is a hole; the reason, logged at start, is what tells it from a mistake."},
 		{idShadowNothing, "insecure_shadow has a reason and no controls", "Either the controls were lost, or the reason was forgotten when they were put in force."},
+		{idRedisURL, "redis_url is not the URL of a server", "redis://, rediss:// (TLS) or unix://, with user and password where the server wants them, and the number of a database. No other parameters: what is not known is not ignored."},
+		{idNodesAlone, "rate_limits.expected_nodes without redis_url", "Each node would count for itself and grant every limit in full; nothing would divide it."},
 		{idLimitsEntry, "an entry of limits is not a limit", "A number, a slash and a window, such as 100/1m; of two entries with one window the looser one could never refuse."},
 		{idLimitsTwice, "limits beside limit and window", "Which of them is in force would be a guess: write one limit and its window, or the list."},
 		{idBurst, "burst and algorithm do not fit", "A token bucket has a rate, limit in window, and a burst; a sliding window has no burst, and refills whatever else it is told."},

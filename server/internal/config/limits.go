@@ -43,9 +43,9 @@ func parseQuota(v string) (Quota, *fault) {
 	if !ok || err != nil || !isDecimal(number) || !isDuration {
 		return Quota{}, &fault{idLimitsEntry, show(v) + " is not a limit", "write a number, a slash and a window, such as 100/1m"}
 	}
-	if limit < 1 || limit > maxLimit || length < time.Second || length > durationOf(maxWindow) || length%time.Second != 0 {
+	if limit < 1 || limit > maxLimit || length < time.Second || length > maxWindow*time.Second || length%time.Second != 0 {
 		return Quota{}, &fault{idOutOfRange, show(v) + " is out of range",
-			fmt.Sprintf("write 1 to %d, and whole seconds from 1s to %s", maxLimit, formatDuration(durationOf(maxWindow)))}
+			fmt.Sprintf("write 1 to %d, and whole seconds from 1s to %s", maxLimit, formatDuration(maxWindow*time.Second))}
 	}
 	return Quota{limit, length}, nil
 }

@@ -24,6 +24,8 @@ func reload(s config.Settings) (config.Settings, []config.Problem) {
 			line = name + ": " + strconv.Quote(s.SecretKey.Reveal()) + "\n"
 		case "database_url":
 			line = name + ": " + strconv.Quote(s.DatabaseURL.Reveal()) + "\n"
+		case "redis_url":
+			line = name + ": " + strconv.Quote(s.RedisURL.Reveal()) + "\n"
 		case "secret_key_previous":
 			line = name + ": ["
 			for _, k := range s.SecretKeyPrevious {
@@ -81,9 +83,9 @@ func TestPrintedSettingsReadBackTheSame(t *testing.T) {
 }
 
 func TestPrintedSecretsAreRefusedWhenReadBack(t *testing.T) {
-	s, _ := load(production("secret_key_previous: [" + testKey + "-1]"))
+	s, _ := load(production("redis_url: redis://h\nsecret_key_previous: [" + testKey + "-1]"))
 	_, problems := load(string(s.YAML()))
-	wantIDs(t, problems, "E014", "E014", "E032")
+	wantIDs(t, problems, "E014", "E014", "E032", "E065")
 }
 
 func TestSettingsWithProblemsPrintToo(t *testing.T) {

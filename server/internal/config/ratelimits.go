@@ -77,12 +77,12 @@ func (d *decoder) rule(name string, n node) Rule {
 }
 
 func checkRuleName(v string) *fault {
-	const fix = "write up to 24 of a-z 0-9 - _, beginning with a letter, and not default, address, bad_credentials, key or event"
+	const fix = "write up to 24 of a-z 0-9 - _, beginning with a letter, and not default, address, bad_credentials, key, event or probe"
 	if len(v) > 24 || v[0] < 'a' || v[0] > 'z' || strings.Trim(v, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
 		return &fault{idRuleName, "is not a rule name", fix}
 	}
 	switch v {
-	case "default", "address", "bad_credentials", "key", "event":
+	case "default", "address", "bad_credentials", "key", "event", "probe":
 		return &fault{idRuleName, "is a name that is taken", fix}
 	}
 	return nil

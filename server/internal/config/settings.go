@@ -23,6 +23,10 @@ type Settings struct {
 	Listen string
 	// DatabaseURL is "sqlite:FILE". Default "sqlite:merlon.db".
 	DatabaseURL Secret
+	// RedisURL is the server that limits are shared in, see [Settings.Redis]:
+	// "redis://:password@host:6379/0", "rediss://…" over TLS, "unix://…". Default none:
+	// limits are kept in memory.
+	RedisURL Secret
 	// SecretKey is text of 32 to 4096 bytes. Required in production; generated
 	// anew at each load in development when it is not set.
 	SecretKey Secret
@@ -123,9 +127,14 @@ type RateLimits struct {
 	// BadCredentials is the guard on refused credentials by address: 30 per minute.
 	// Its By is always address.
 	BadCredentials Limit
-	// OnStoreError is deny, allow or local (default): what a failing store means. In
-	// memory, the only store of this version, nothing fails.
+	// OnStoreError is deny, allow or local (default): what happens while Redis fails.
+	// In memory nothing fails.
 	OnStoreError string
+	// ExpectedNodes is how many nodes share Redis, 1 to 10000: under local each grants
+	// a share of the limits. Default 1.
+	ExpectedNodes int
+	// StoreTimeout is how long a request waits for Redis: 5ms to 1s. Default 25ms.
+	StoreTimeout time.Duration
 	// IPv4Prefix and IPv6Prefix are the lengths of the networks that count as one
 	// address: 8 to 32, default 32; 16 to 128, default 64.
 	IPv4Prefix, IPv6Prefix int
@@ -173,7 +182,7 @@ const (
 // Rule is one entry of rate_limits.rules.
 type Rule struct {
 	// Name is unique, lower case, up to 24 characters, and none of default, address,
-	// bad_credentials, key, event.
+	// bad_credentials, key, event, probe.
 	Name string
 	// Match are route patterns such as "POST /api/v1/auth/login".
 	Match []string
@@ -235,6 +244,8 @@ func defaults(environment string) Settings {
 			Address:        Limit{Limit: 1000, Window: time.Minute, By: []string{"address"}},
 			BadCredentials: Limit{Limit: 30, Window: time.Minute, By: []string{"address"}},
 			OnStoreError:   "local",
+			ExpectedNodes:  1,
+			StoreTimeout:   25 * time.Millisecond,
 			IPv4Prefix:     32,
 			IPv6Prefix:     64,
 			Rules: []Rule{

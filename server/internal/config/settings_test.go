@@ -81,10 +81,15 @@ var settingRows = []struct {
 	{"tls.cert", map[string]string{"cert.pem": "E022", "": "", "1": "E006", "\"-----BEGIN CERTIFICATE-----\"": "E006"}},
 	{"tls.key", map[string]string{"key.pem": "E022", "": "", "true": "E006", "\"-----BEGIN PRIVATE KEY-----\\nxx\"": "E006"}},
 	{"operations_listen", map[string]string{"\"\"": "", "": "", "\"127.0.0.1:9090\"": "E011"}},
-	{"redis_url", map[string]string{"\"\"": "", "": "", "redis://h": "E011", "[a]": "E011"}},
+	{"redis_url", map[string]string{"\"\"": "", "": "", "redis://h": "", "\"rediss://u:p@h:1/65535\"": "", "\"valkey://[::1]\"": "", "valkeys://h/": "", "unix:///run/redis.sock": "",
+		"\"unix://:p%40@/run/redis.sock?db=2\"": "", "h": "E065", "\"h:6379\"": "E065", "http://h": "E065", "\"redis://\"": "E065", "\"redis://:6379\"": "E065", "\"redis://h:0\"": "E065", "\"redis://h:\"": "E065",
+		"\"redis://h:65536\"": "E065", "redis://h/x": "E065", "redis://h/-1": "E065", "redis://h/01": "E065", "redis://h/65536": "E065", "redis://h/1/2": "E065", "\"redis://h?db=1\"": "E065", "\"rediss://h?skip_verify=true\"": "E065",
+		"\"redis://h?\"": "E065", "\"redis://h#x\"": "E065", "redis://p@h": "E065", "\"redis://p:@h\"": "E065", "\"redis://:p#q@h\"": "E065", "unix://h/run/s": "E065", "\"unix:///\"": "E065", "unix:run": "E065",
+		"\"unix:///s?db=1&db=2\"": "E065", "\"unix:///s?db=1&x=2\"": "E065", "[a]": "E006"}},
 	{"redirect_listen", map[string]string{"\"\"": "", "": "", "\":80\"": "E050", "\"127.0.0.1:8080\"": "E050", "\"80\"": "E023", "\"example.com:80\"": "E023", "80": "E006", "[\":80\"]": "E006"}},
 	{"redirect_port", map[string]string{"443": "", "1": "", "65535": "", "0": "E008", "65536": "E008", "-1": "E008", "\"443\"": "E006", "https": "E006", "": "E007"}},
-	{"rate_limits.expected_nodes", map[string]string{"1": "", "2": "E011"}},
+	{"rate_limits.expected_nodes", map[string]string{"1": "", "2": "E066", "0": "E008", "10001": "E008", "-1": "E008", "two": "E006", "": "E007"}},
+	{"rate_limits.store_timeout", map[string]string{"5ms": "", "1s": "", "250ms": "", "4ms": "E008", "1001ms": "E008", "5500us": "E008", "0s": "E008", "25": "E006", "": "E007"}},
 	{"acme", map[string]string{"{domains: [a.example]}": "E011"}},
 	{"tokens", map[string]string{"{algorithm: EdDSA}": "E011"}},
 	{"upstreams", map[string]string{"[{name: blog}]": "E011"}},
@@ -160,6 +165,7 @@ func TestDefaultsAreThoseOfTheContract(t *testing.T) {
 	const want = `environment: production
 listen: ":8443"
 database_url: "[redacted]"
+redis_url: ""
 secret_key: "[redacted]"
 secret_key_previous: []
 origins: []
@@ -204,6 +210,8 @@ rate_limits:
     limit: 30
     window: 1m
   on_store_error: local
+  expected_nodes: 1
+  store_timeout: 25ms
   ipv4_prefix: 32
   ipv6_prefix: 64
   insecure_exempt:

@@ -9,11 +9,12 @@ import (
 // spec is what a value must be beyond the type of its field.
 type spec struct {
 	required bool                                // empty text is an error
-	min, max int64                               // whole numbers; seconds of durations
+	min, max int64                               // whole numbers; durations in units
 	oneOf    []string                            // the choices, of a text or of each element
 	check    func(string) *fault                 // the form, of a non-empty text or of each element
 	network  func(string) (netip.Prefix, *fault) // the form of a network; nil means that of a trusted proxy
 	hide     string                              // the value that is not printed, because it says nothing
+	unit     time.Duration                       // of durations: what min and max count, and they are whole; zero is a second
 }
 
 // field is one setting: its name, where it is kept, and its rule. The type that
@@ -40,6 +41,7 @@ func settings() []field[Settings] {
 		{"environment", func(s *Settings) any { return &s.Environment }, spec{required: true, oneOf: []string{Production, Development}}},
 		{"listen", func(s *Settings) any { return &s.Listen }, spec{required: true, check: checkListen}},
 		{"database_url", func(s *Settings) any { return &s.DatabaseURL }, spec{check: checkDatabaseURL}},
+		{"redis_url", func(s *Settings) any { return &s.RedisURL }, spec{check: checkRedisURL}},
 		{"secret_key", func(s *Settings) any { return &s.SecretKey }, spec{check: checkSecretKey}},
 		{"secret_key_previous", func(s *Settings) any { return &s.SecretKeyPrevious }, spec{check: checkSecretKey}},
 		{"origins", func(s *Settings) any { return &s.Origins }, spec{check: checkOrigin}},
@@ -78,6 +80,8 @@ func settings() []field[Settings] {
 		{"rate_limits.bad_credentials.limit", func(s *Settings) any { return &s.RateLimits.BadCredentials.Limit }, whole(1, maxLimit)},
 		{"rate_limits.bad_credentials.window", func(s *Settings) any { return &s.RateLimits.BadCredentials.Window }, seconds(1, maxWindow)},
 		{"rate_limits.on_store_error", func(s *Settings) any { return &s.RateLimits.OnStoreError }, spec{required: true, oneOf: []string{"deny", "allow", "local"}}},
+		{"rate_limits.expected_nodes", func(s *Settings) any { return &s.RateLimits.ExpectedNodes }, whole(1, 10_000)},
+		{"rate_limits.store_timeout", func(s *Settings) any { return &s.RateLimits.StoreTimeout }, spec{min: 5, max: 1000, unit: time.Millisecond}},
 		{"rate_limits.ipv4_prefix", func(s *Settings) any { return &s.RateLimits.IPv4Prefix }, whole(8, 32)},
 		{"rate_limits.ipv6_prefix", func(s *Settings) any { return &s.RateLimits.IPv6Prefix }, whole(16, 128)},
 		{"rate_limits.insecure_exempt.addresses", func(s *Settings) any { return &s.RateLimits.InsecureExempt.Addresses }, spec{network: parseExempt}},
@@ -119,10 +123,8 @@ type later struct{ name, neutral, instead string }
 func laterSettings() []later {
 	return []later{
 		{"operations_listen", "", "remove it; there are no metrics or pprof yet"},
-		{"redis_url", "", "remove it; limits are kept in memory, and this version supports one node on sqlite only"},
 		{"acme", "", "set tls.cert and tls.key, or terminate TLS at a trusted proxy"},
 		{"tokens", "", "remove it; sessions and API keys are the credentials of this version"},
-		{"rate_limits.expected_nodes", "1", "remove it; this version runs on one node"},
 		{"upstreams", "", "remove it; the gateway comes later"},
 		{"routes", "", "remove it; the gateway comes later"},
 	}
@@ -152,10 +154,7 @@ func isSection(path string) bool {
 	return false
 }
 
-// secretNames are the settings of type secret, redis_url included: it has no
-// place yet, but its files and variables are known.
+// secretNames are the settings of type secret.
 func secretNames() []string {
 	return []string{"secret_key", "secret_key_previous", "database_url", "redis_url"}
 }
-
-func durationOf(seconds int64) time.Duration { return time.Duration(seconds) * time.Second }
