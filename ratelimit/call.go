@@ -239,7 +239,7 @@ func tightest(list []shown) int {
 			if a.RetryAfter > b.RetryAfter {
 				t = i
 			}
-		case a.Remaining < b.Remaining || a.Remaining == b.Remaining && a.Reset > b.Reset:
+		case a.told() < b.told() || a.told() == b.told() && a.Reset > b.Reset:
 			t = i
 		}
 	}
