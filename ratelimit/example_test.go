@@ -5,9 +5,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"testing"
 	"time"
 
 	"github.com/merlonhq/merlon/ratelimit"
+	"github.com/merlonhq/merlon/ratelimit/ratelimittest"
 	"github.com/merlonhq/merlon/route"
 )
 
@@ -76,4 +78,9 @@ func ExampleLimiter_Take() {
 	// Output:
 	// 200 20 false
 	// 429 20 true
+}
+
+// A store of one's own is tested in the same way.
+func TestMemoryConforms(t *testing.T) {
+	ratelimittest.Run(t, func(t *testing.T) ratelimit.Store { return newMemory(t, 1024) })
 }

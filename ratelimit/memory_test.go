@@ -30,10 +30,6 @@ func newMemory(t testing.TB, maxKeys int) *ratelimit.Memory {
 	return m
 }
 
-func TestMemoryConforms(t *testing.T) {
-	ratelimittest.Run(t, func(t *testing.T) ratelimit.Store { return newMemory(t, 1024) })
-}
-
 func TestNewMemoryRange(t *testing.T) {
 	for _, tt := range []struct {
 		maxKeys int
