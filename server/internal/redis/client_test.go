@@ -160,11 +160,9 @@ func TestAUserWithFewRightsWillDo(t *testing.T) {
 // A certificate of an authority that this machine does not know; one that it knows is tested with the program.
 func TestAStrangersCertificateIsRefused(t *testing.T) {
 	dir := t.TempDir()
-	_, port, _ := net.SplitHostPort(closedPort(t))
 	redistest.Certificate(t, dir, "localhost")
-	redistest.Start(t, "--tls-port", port, "--tls-cert-file", filepath.Join(dir, "cert.pem"), "--tls-key-file", filepath.Join(dir, "key.pem"),
-		"--tls-ca-cert-file", filepath.Join(dir, "cert.pem"), "--tls-auth-clients", "no")
-	err := wrong(t, "rediss://localhost:"+port, "certificate")
+	srv := redistest.StartTLS(t, filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"))
+	err := wrong(t, "rediss://localhost:"+srv.TLSPort, "certificate")
 	if err == nil || redis.ReasonOf(err).Code != "certificate" {
 		t.Errorf("%v: want the certificate to be the reason", err)
 	}
