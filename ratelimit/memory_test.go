@@ -527,3 +527,8 @@ func TestWhatWasGivenBackLeavesNoTrace(t *testing.T) {
 		})
 	}
 }
+
+func TestMemoryIsShared(t *testing.T) {
+	store := newMemory(t, 1024)
+	ratelimittest.RunShared(t, func(*testing.T) ratelimit.Store { return store })
+}

@@ -25,6 +25,8 @@ const patience = 20 * time.Second
 type Server struct {
 	// Addr is "127.0.0.1:port".
 	Addr string
+	// TLSPort is the port of a server of [StartTLS].
+	TLSPort string
 	// Socket is the path of its Unix socket.
 	Socket string
 
@@ -61,6 +63,16 @@ func Start(t testing.TB, args ...string) *Server {
 		}
 	})
 	s.Restart()
+	return s
+}
+
+// StartTLS is [Start] with a port of TLS beside that of clear text.
+func StartTLS(t testing.TB, certFile, keyFile string, args ...string) *Server {
+	t.Helper()
+	_, port, _ := net.SplitHostPort(freeAddr(t))
+	s := Start(t, append([]string{"--tls-port", port, "--tls-cert-file", certFile, "--tls-key-file", keyFile, "--tls-ca-cert-file", certFile,
+		"--tls-auth-clients", "no"}, args...)...)
+	s.TLSPort = port
 	return s
 }
 

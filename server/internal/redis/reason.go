@@ -38,7 +38,7 @@ func ReasonOf(err error) Reason {
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, os.ErrNotExist):
 		return Reason{"refused", "start the server, or correct the host and port of redis_url"}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, syscall.ETIMEDOUT):
-		return Reason{"timeout", "the server hangs, is overloaded or is too far away: see rate_limits.store_timeout"}
+		return Reason{"timeout", "the server hangs, is overloaded, speaks clear text where rediss:// wants TLS, or is too far away: see rate_limits.store_timeout"}
 	case errors.As(err, &host):
 		return Reason{"host_unknown", "correct the host of redis_url, or the resolver of this machine"}
 	case strings.Contains(err.Error(), "unknown message type"), strings.Contains(err.Error(), "unexpected"):
