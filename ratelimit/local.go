@@ -91,6 +91,9 @@ func (l *Limiter) shareLimits() (err error) {
 	for _, p := range l.plans {
 		rules = append(rules, p.all()...)
 	}
+	for _, r := range l.onCall {
+		rules = append(rules, r)
+	}
 	for _, r := range rules {
 		for i := range r.quotas {
 			if q := &r.quotas[i]; q.share == nil {

@@ -115,16 +115,19 @@ func TestTakeWhileTheStoreFails(t *testing.T) {
 	for _, tt := range []struct {
 		on   ratelimit.OnStoreError
 		want int
-	}{{ratelimit.Deny, 503}, {ratelimit.Allow, 200}} {
-		l, err := ratelimit.New(ratelimit.Config{Store: broken{}, OnStoreError: tt.on,
+	}{{ratelimit.Deny, 503}, {ratelimit.Allow, 200}, {ratelimit.Local, 200}} {
+		l, err := ratelimit.New(ratelimit.Config{Store: broken{}, OnStoreError: tt.on, ExpectedNodes: 2,
 			Rules: []ratelimit.Rule{{Name: "export", OnCall: true, Limits: minute(10), By: []ratelimit.Part{"address"}}}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		w := httptest.NewRecorder()
 		l.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if d := l.Take(r.Context(), "export", 1); !d.Allowed {
+			d := l.Take(r.Context(), "export", 1)
+			if !d.Allowed {
 				d.Problem.Write(w, r, "")
+			} else if tt.on == ratelimit.Local && (d.Limit != 5 || d.Remaining != 4) { // its share of ten
+				t.Errorf("locally: %+v", d)
 			}
 		})).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
 		if w.Code != tt.want {
