@@ -428,6 +428,29 @@ func TestAnUndeclaredProxyIsToldOfOnce(t *testing.T) {
 	}
 }
 
+func TestMisuseOfTheLimitsIsToldOfOnce(t *testing.T) {
+	var log strings.Builder
+	var events audittest.Memory
+	g := guard(t, blog(func(c *merlon.Config) {
+		c.ErrorLog, c.Recorder = slog.New(slog.NewTextHandler(&log, nil)), &events
+		c.RateLimit.IPv6Bits = 128
+	}))
+	if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), "id=merlon.N009") {
+		t.Errorf("at start:\n%s", log.String())
+	}
+	log.Reset()
+	h := g.Handler(g.Handler(served))
+	for range 3 {
+		do(h, request("GET", "/posts"))
+	}
+	if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), `id=merlon.N002 route="GET /posts"`) {
+		t.Errorf("%d lines:\n%s", n, log.String())
+	}
+	if got := events.Events(); len(got) != 1 || got[0].Type != "sys_misconfigured" || got[0].Outcome != "failure" || got[0].Address != "192.0.2.1" {
+		t.Errorf("events %+v", got)
+	}
+}
+
 func TestDevelopmentKeepsTheReasonsOfTheUser(t *testing.T) {
 	var log strings.Builder
 	guard(t, blog(func(c *merlon.Config) {

@@ -1,10 +1,12 @@
 package merlon
 
 import (
+	"context"
 	"log/slog"
 
 	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/exchange"
+	"github.com/merlonhq/merlon/ratelimit"
 )
 
 // The ids of notes: what is wrong and shows only while requests arrive. They are
@@ -18,5 +20,20 @@ func undeclaredProxy(log *slog.Logger) func(x *exchange.Exchange, header string)
 			"id", noteUndeclaredProxy, "peer", x.Peer, "header", header)
 		x.Record(audit.Event{Type: audit.SysMisconfigured, Outcome: audit.Failure,
 			Detail: []slog.Attr{slog.String("id", noteUndeclaredProxy), slog.String("header", header)}})
+	}
+}
+
+// misuse tells of a limiter that is used in a way that probably is a mistake.
+func misuse(log *slog.Logger) func(*exchange.Exchange, ratelimit.Misuse) {
+	return func(x *exchange.Exchange, m ratelimit.Misuse) {
+		attrs := []slog.Attr{slog.String("id", m.ID)}
+		if m.Rule != "" {
+			attrs = append(attrs, slog.String("rule", m.Rule))
+		}
+		if x != nil {
+			x.Record(audit.Event{Type: audit.SysMisconfigured, Outcome: audit.Failure, Detail: attrs})
+			attrs = append(attrs, slog.String("route", x.Pattern()))
+		}
+		log.LogAttrs(context.Background(), slog.LevelWarn, m.Message, attrs...)
 	}
 }

@@ -37,6 +37,9 @@ func (b *builder) share(routes *route.Table) {
 	if cfg.ClientIP.OnUndeclared == nil {
 		cfg.ClientIP.OnUndeclared = undeclaredProxy(cfg.ErrorLog)
 	}
+	if cfg.RateLimit.OnMisuse == nil {
+		cfg.RateLimit.OnMisuse = misuse(cfg.ErrorLog)
+	}
 	if len(cfg.HTTPSOnly.Hosts)+len(cfg.Firewall.Hosts) > 0 {
 		b.fail("HTTPSOnly.Hosts or Firewall.Hosts is set: set Hosts of the whole Config, so that there is one list")
 	}

@@ -62,7 +62,9 @@ func (c *Chain) refuse(x *Exchange, o Outcome, by Stage) {
 		if x.Err() != nil {
 			return // the client hung up, and what it waited for was cut off: no failure of ours
 		}
-		c.errorLog.Error("request refused by a failure", "control", by.Name(), "request_id", x.ID, "error", o.Problem.Error())
+		if !o.Problem.IsTold() {
+			c.errorLog.Error("request refused by a failure", "control", by.Name(), "request_id", x.ID, "error", o.Problem.Error())
+		}
 	}
 	c.control(by.Name()).refuse(x, o)
 }

@@ -69,9 +69,9 @@ type Exchange struct {
 	// nobody is nobody then. Written by authn.
 	Identified bool
 
-	// Guarded is set when the request has been counted by the coarse guard of its
-	// client's address. Written by ratelimit.
-	Guarded bool
+	// Guarded is the limiter whose coarse guard has counted the request by its client's
+	// address, the last one if there are several; nil until then. Written by ratelimit.
+	Guarded any
 	// Counted is set when the request has been counted by the limits that need to
 	// know who calls. Written by ratelimit.
 	Counted bool
@@ -206,9 +206,9 @@ func (x *Exchange) Commit(e audit.Event) error {
 // Fail answers with a problem that a handler found. It is to handlers what a
 // refusal is to stages: the one way to answer with an error.
 func (x *Exchange) Fail(w http.ResponseWriter, p *problem.Problem) {
-	// A client that hung up cuts off what it waited for, and being overloaded is
-	// told to the client: neither is a failure to look into.
-	if p.Status() >= 500 && p.Code != problem.Overloaded && x.Err() == nil {
+	// A client that hung up cuts off what it waited for, being overloaded is told to
+	// the client, and what was told need not be told again: none is a failure to look into.
+	if p.Status() >= 500 && p.Code != problem.Overloaded && !p.IsTold() && x.Err() == nil {
 		x.chain.errorLog.Error("request failed", "request_id", x.ID, "route", x.Pattern(), "error", p.Error())
 	}
 	p.Write(w, x.Request, x.ID)

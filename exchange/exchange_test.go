@@ -309,6 +309,34 @@ func TestAClientThatHangsUpRaisesNoAlarm(t *testing.T) {
 	}
 }
 
+// An outage that was told of where it began is not logged with each request that it fails, by a stage or a handler.
+func TestAnOutageThatWasToldIsNotToldAgain(t *testing.T) {
+	for _, told := range []bool{false, true} {
+		var log strings.Builder
+		p := problem.Unavailable(errors.New("away"))
+		if told {
+			p = p.Told()
+		}
+		refuse := stage{"ratelimit", func(x *exchange.Exchange) exchange.Outcome {
+			if x.Request.URL.Path == "/stage" {
+				return exchange.Refuse(p, "")
+			}
+			return exchange.Continue()
+		}}
+		c := exchange.New(exchange.Config{Stages: []exchange.Stage{refuse}, ErrorLog: slog.New(slog.NewTextHandler(&log, nil))})
+		for _, path := range []string{"/stage", "/handler"} {
+			log.Reset()
+			w := serve(c, func(w http.ResponseWriter, r *http.Request) { exchange.FromContext(r.Context()).Fail(w, p) }, httptest.NewRequest("GET", path, nil))
+			if w.Code != 503 || (log.Len() == 0) != told {
+				t.Errorf("told %v, %s: status %d, log %q", told, path, w.Code, log.String())
+			}
+		}
+		if n := c.Counts()[0].Refused; n != 1 {
+			t.Errorf("told %v: %d refusals counted; want 1", told, n)
+		}
+	}
+}
+
 func TestFlushingTellsOfItsFailure(t *testing.T) {
 	serve(exchange.New(exchange.Config{}), func(w http.ResponseWriter, _ *http.Request) {
 		if err := http.NewResponseController(w).Flush(); err != nil {

@@ -35,6 +35,7 @@ type Problem struct {
 	Challenge string
 
 	cause error
+	told  bool
 }
 
 // A FieldError tells what is wrong with one member of the request.
@@ -71,6 +72,17 @@ func (p *Problem) WithCause(err error) *Problem {
 	c.cause = err
 	return &c
 }
+
+// Told returns a copy of p for a failure that the operator was told of where it began, such as an outage: it is not
+// told again with each request that it fails.
+func (p *Problem) Told() *Problem {
+	c := *p
+	c.told = true
+	return &c
+}
+
+// IsTold reports whether p comes from [Problem.Told].
+func (p *Problem) IsTold() bool { return p.told }
 
 // WithErrors returns a copy of p that names the members at fault.
 func (p *Problem) WithErrors(errs ...FieldError) *Problem {

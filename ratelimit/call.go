@@ -1,6 +1,7 @@
 package ratelimit
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -22,6 +23,7 @@ type batch struct {
 	shown  []shown
 	text   []byte
 	own    quota // an API key's own limit
+	share  quota // and this node's share of it
 }
 
 // shown is a quota that the answer tells of.
@@ -98,8 +100,12 @@ func (c *call) addOwn(own *identity.KeyLimit, weight uint32) {
 		b.own = quota{limit: Limit{Max: own.Limit, Window: own.Window}, name: keyName, max: fmt.Sprint(own.Limit)}
 		b.own.policy = string(AppendPolicy(nil, keyName, &b.own.limit))
 		b.own.item = itemHead(keyName)
+		if c.l.local != nil {
+			b.share = b.own.of(c.l.nodes)
+			b.own.share = &b.share
+		}
 	}
-	k := NewKey(keyName)
+	k := c.l.ownKey
 	k.Add(KindAPIKey, c.x.Principal.KeyID)
 	b.quotas = append(b.quotas, &b.own)
 	b.reqs = append(b.reqs, Request{Key: k, Limit: &b.own.limit, Weight: weight, Peek: c.x.Asked})
@@ -111,13 +117,19 @@ func (c *call) decide() exchange.Outcome {
 		return exchange.Continue()
 	}
 	c.res = slices.Grow(c.res, len(c.reqs))[:len(c.reqs)] // the store fills it
-	if err := c.l.store.Take(c.x, c.reqs, c.res); err != nil {
-		if c.l.allow {
+	local, err := c.l.take(c.x, c.reqs, c.res)
+	if err != nil {
+		if c.l.allow && c.x.Err() == nil { // else hanging up early would be a way around the limits
 			c.reqs = c.reqs[:0] // nothing to give back
 			return exchange.Continue()
 		}
 		c.kept.giveBack(c.x)
-		return exchange.Refuse(problem.Unavailable(fmt.Errorf("rate limit store: %w", err)), "")
+		return exchange.Refuse(unavailable(err), "")
+	}
+	if local {
+		for i, q := range c.quotas {
+			c.quotas[i] = q.share
+		}
 	}
 	var violated []string
 	var retry time.Duration
@@ -137,6 +149,15 @@ func (c *call) decide() exchange.Outcome {
 	return c.l.exceeded(c.x, violated, retry)
 }
 
+// unavailable is the problem of a store that fails. That it is away is told of once, by its [Breaker].
+func unavailable(err error) *problem.Problem {
+	p := problem.Unavailable(fmt.Errorf("rate limit store: %w", err))
+	if errors.Is(err, ErrStoreAway) {
+		p = p.Told()
+	}
+	return p
+}
+
 // exceeded is the refusal of a request for which the named quotas have no room.
 func (l *Limiter) exceeded(x *exchange.Exchange, violated []string, retry time.Duration) exchange.Outcome {
 	p := problem.New(problem.QuotaExceeded, "Too many requests. Wait before trying again.")
@@ -151,12 +172,12 @@ func (l *Limiter) exceeded(x *exchange.Exchange, violated []string, retry time.D
 // tells reports whether this refusal by the rule is told as an event: ten in a minute are, by address. A flood that is
 // turned away shall not fill the event log either, nor push out of it what it may be meant to hide.
 func (l *Limiter) tells(x *exchange.Exchange, rule string) bool {
-	k := NewKey(eventName)
+	k := l.eventKey
 	k.Add(KindRule, rule)
 	k.AddAddress(x.Client, l.bits4, l.bits6)
 	limit := Limit{Max: 10, Window: time.Minute}
 	res := []Result{{}}
-	err := l.store.Take(x, []Request{{Key: k, Limit: &limit, Weight: 1}}, res)
+	_, err := l.take(x, []Request{{Key: k, Limit: &limit, Weight: 1}}, res)
 	return err != nil || res[0].Allowed
 }
 
@@ -218,7 +239,7 @@ func tightest(list []shown) int {
 			if a.RetryAfter > b.RetryAfter {
 				t = i
 			}
-		case a.Remaining < b.Remaining || a.Remaining == b.Remaining && a.Reset > b.Reset:
+		case a.told() < b.told() || a.told() == b.told() && a.Reset > b.Reset:
 			t = i
 		}
 	}

@@ -8,12 +8,15 @@ import "time"
 type cell struct {
 	at   int64  // start of the current slot | time of the oldest stamp | theoretical arrival time
 	hash uint32 // half the hash of the key, see mark
-	n    uint32 // units in the current slot | number of stamps | -
+	n    uint32 // units in the current slot, and the oldest slot | number of stamps | -
 	data [48]byte
 }
 
 // exactMax is the largest Max of a sliding window that is counted by a stamp per unit.
 const exactMax = 32
+
+// inSlots reports whether l is counted in slots.
+func (l *Limit) inSlots() bool { return l.Algorithm == SlidingWindow && l.Max > exactMax }
 
 // expire drops what has left the window, so that the other methods see the state as of now.
 func (c *cell) expire(l *Limit, now int64) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/merlonhq/merlon/exchange"
 	"github.com/merlonhq/merlon/route"
 )
 
@@ -19,6 +20,10 @@ const (
 	Deny OnStoreError = "deny"
 	// Allow lets requests pass uncounted.
 	Allow OnStoreError = "allow"
+	// Local counts in the memory of this node, by its share of each limit: Max / ExpectedNodes, at least 1. Answers
+	// tell of the share. When the store goes away, and when it is back, a client may find one share more than the
+	// limit in a window, however often that happens.
+	Local OnStoreError = "local"
 )
 
 // Config configures a [Limiter]. The zero Config has the three rules below and a [Memory] of the default size.
@@ -42,10 +47,20 @@ type Config struct {
 	// IPv4Bits and IPv6Bits are the lengths of the prefixes that count as one client address: 8 to 32, zero
 	// means 32; 16 to 128, zero means 64, the least that one customer of a network has.
 	IPv4Bits, IPv6Bits int
-	// Store keeps the counts; nil means a [Memory] of the default size.
+	// Store keeps the counts; nil means a [Memory] of the default size. What is behind a network belongs in a
+	// [Breaker], or requests wait for it while it hangs.
 	Store Store
-	// OnStoreError is Deny (or empty) or Allow.
+	// OnStoreError is Deny (or empty), Allow or Local.
 	OnStoreError OnStoreError
+	// ExpectedNodes is how many nodes share Store, for Local: 1 to 10,000; zero means 1. With more nodes than
+	// that, they grant more than the limits together while the store fails.
+	ExpectedNodes int
+	// Namespace is part of every key: limiters that share a store count apart if their namespaces differ. Up to 24 of
+	// a-z, 0-9, "_" and "-". Limiters on several nodes that are to count together have the same one.
+	Namespace string
+	// OnMisuse is told of what probably is a mistake; x is nil while the limiter is made. Nil writes it to
+	// [slog.Default].
+	OnMisuse func(x *exchange.Exchange, m Misuse)
 	// InsecureExempt takes clients out of all rules, bad credentials included.
 	InsecureExempt InsecureExempt
 }
@@ -65,6 +80,7 @@ const (
 	badCredentialsName = "bad_credentials"
 	keyName            = "key"
 	eventName          = "event" // counts the events of refusals
+	probeName          = "probe" // counts nothing: a Breaker tries its store
 )
 
 // New compiles a Config. All errors are reported at once, each with the name of its rule.
@@ -75,20 +91,35 @@ func New(c Config) (*Limiter, error) {
 		allow:  c.OnStoreError == Allow,
 		bits4:  orDefault(c.IPv4Bits, 32),
 		bits6:  orDefault(c.IPv6Bits, 64),
+		nodes:  orDefault(c.ExpectedNodes, 1),
 		exempt: slices.Clone(c.InsecureExempt.Addresses),
 		plans:  map[string]*plan{},
+		onCall: map[string]*rule{},
+
+		namespace: c.Namespace,
+	}
+	if l.misuses.tell = c.OnMisuse; l.misuses.tell == nil {
+		l.misuses.tell = toLog
 	}
 	var errs []error
 	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf("ratelimit: "+format, args...)) }
 
-	if c.OnStoreError != "" && c.OnStoreError != Deny && c.OnStoreError != Allow {
-		fail("OnStoreError %q is unknown: give %q or %q", c.OnStoreError, Deny, Allow)
+	switch c.OnStoreError {
+	case "", Deny, Allow, Local:
+	default:
+		fail("OnStoreError %q is unknown: give %q, %q or %q", c.OnStoreError, Deny, Allow, Local)
+	}
+	if l.nodes < 1 || l.nodes > 10_000 {
+		fail("ExpectedNodes %d is out of range: give 1 to 10000", c.ExpectedNodes)
 	}
 	if l.bits4 < 8 || l.bits4 > 32 {
 		fail("IPv4Bits %d is out of range: give 8 to 32", c.IPv4Bits)
 	}
 	if l.bits6 < 16 || l.bits6 > 128 {
 		fail("IPv6Bits %d is out of range: give 16 to 128", c.IPv6Bits)
+	}
+	if c.Namespace != "" && !validName(c.Namespace) {
+		fail("Namespace %q does not fit: give 1 to 24 of a-z, 0-9, _ and -", c.Namespace)
 	}
 	for _, p := range l.exempt {
 		if !p.IsValid() || p.Bits() == 0 {
@@ -113,8 +144,9 @@ func New(c Config) (*Limiter, error) {
 			patterns[r.Pattern] = r
 		}
 	}
-	names := map[string]bool{defaultName: true, addressName: true, badCredentialsName: true, keyName: true, eventName: true}
+	names := map[string]bool{defaultName: true, addressName: true, badCredentialsName: true, keyName: true, eventName: true, probeName: true}
 	rules := map[string][]*rule{}
+	all := make([]*rule, 0, len(c.Rules))
 	for i := range c.Rules {
 		r := &c.Rules[i]
 		compiled, err := r.compile()
@@ -128,6 +160,15 @@ func New(c Config) (*Limiter, error) {
 		for _, err := range each(err) {
 			fail("rule %q: %w", r.Name, err)
 		}
+		if r.OnCall {
+			l.onCall[r.Name] = compiled
+			for _, err := range r.checkOnCall() {
+				fail("rule %q: %w", r.Name, err)
+			}
+			all = append(all, compiled)
+			continue
+		}
+		all = append(all, compiled)
 		if len(r.Match) == 0 {
 			fail("rule %q: it matches no route: give patterns such as \"POST /api/v1/users\"", r.Name)
 		}
@@ -147,9 +188,13 @@ func New(c Config) (*Limiter, error) {
 	for _, r := range patterns {
 		for _, rule := range l.plan(r).all() {
 			for i := range rule.quotas {
-				if most := rule.quotas[i].limit.capacity(); int64(r.Weight) > int64(most) {
+				limit := rule.quotas[i].limit
+				if most := limit.capacity(); int64(r.Weight) > int64(most) {
 					fail("rule %q: the route %q weighs %d, more than the %d that the rule ever admits: lower the weight or raise the limit",
 						rule.name, r.Pattern, r.Weight, most)
+				} else if share := limit.share(max(1, l.nodes)); c.OnStoreError == Local && int64(r.Weight) > int64(share.capacity()) {
+					fail("rule %q: the route %q weighs %d, more than the %d that each of %d nodes admits while the store fails: lower the weight or raise the limit",
+						rule.name, r.Pattern, r.Weight, share.capacity(), l.nodes)
 				}
 			}
 		}
@@ -158,10 +203,18 @@ func New(c Config) (*Limiter, error) {
 		l.store, err = NewMemory(MemoryConfig{})
 		errs = append(errs, err)
 	}
+	if _, isMemory := l.store.(*Memory); c.OnStoreError == Local && !isMemory && errors.Join(errs...) == nil {
+		errs = append(errs, l.shareLimits())
+	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
 	l.batches.New = func() any { return &batch{} }
+	for _, r := range append(slices.Clone(all), l.address, l.badCredentials, standard) {
+		r.key = l.within(r.name)
+	}
+	l.ownKey, l.eventKey = NewKey(l.within(keyName)), NewKey(l.within(eventName))
+	l.atStart(all)
 	return l, nil
 }
 

@@ -58,8 +58,11 @@ func appendString(dst []byte, s string) []byte {
 // AppendRemaining appends the value of X-RateLimit-Remaining. It is never above the limit, as what a token bucket
 // holds may be.
 func AppendRemaining(dst []byte, r *Result) []byte {
-	return strconv.AppendInt(dst, int64(min(r.Remaining, r.Limit)), 10)
+	return strconv.AppendInt(dst, int64(r.told()), 10)
 }
+
+// told is what answers say remains.
+func (r *Result) told() int { return min(r.Remaining, r.Limit) }
 
 // AppendReset appends the value of X-RateLimit-Reset: the Unix time, in seconds rounded up, at which more quota
 // is free.

@@ -15,13 +15,20 @@ import (
 type Limiter struct {
 	routes         *route.Table
 	store          Store
-	allow          bool // what the store's failure means
+	allow          bool    // what the store's failure means
+	local          *Memory // counts in its place; nil if nothing does
+	nodes          int     // that share the limits then
 	bits4, bits6   int
 	exempt         []netip.Prefix
 	address        *rule
 	badCredentials *rule
 	standard       *plan            // of routes without rules, and of no route
 	plans          map[string]*plan // by pattern
+	onCall         map[string]*rule // by name
+	namespace      string
+	ownKey         Key // how keys of API keys' own limits begin
+	eventKey       Key // and those of events
+	misuses        misuses
 	batches        sync.Pool
 }
 
@@ -69,7 +76,7 @@ func (l *Limiter) plan(r *route.Route) *plan {
 // client address is the peer's, and nobody is authenticated, unless an enclosing chain has found out more.
 func (l *Limiter) Handler(next http.Handler) http.Handler {
 	return exchange.New(exchange.Config{
-		Stages: []exchange.Stage{l.Guard(), l.Before(), l.After()},
+		Stages: []exchange.Stage{l.Guard(), before{l: l, alone: true}, l.After()},
 		Routes: l.routes,
 	}).Handler(next)
 }
@@ -85,7 +92,7 @@ func (l *Limiter) Guard() exchange.Stage { return guardian{l} }
 // the address may still present credentials, and counts what needs nothing of authentication: all rules of a
 // request that presents no credential or has no route, and rules by address, route and header of the others.
 // When a later stage refuses a credential, it counts that too.
-func (l *Limiter) Before() exchange.Stage { return before{l} }
+func (l *Limiter) Before() exchange.Stage { return before{l: l} }
 
 // After returns the stage that stands behind authentication. It counts requests that present a credential by
 // the rules that need to know who calls, and by their API key's own limit. It is of use behind Before only, which
@@ -102,10 +109,10 @@ func (guardian) Decide(*exchange.Exchange) exchange.Outcome { return exchange.Co
 
 func (g guardian) Object(x *exchange.Exchange, _ exchange.Stage, o exchange.Outcome) exchange.Outcome {
 	l := g.l
-	if o.Lifted || x.Guarded || l.isFree(x) {
+	if o.Lifted || x.Guarded != nil || l.isFree(x) {
 		return o
 	}
-	x.Guarded = true
+	x.Guarded = l
 	c := l.begin(x, nil)
 	defer c.end()
 	c.add(l.address, 1, "")
@@ -115,7 +122,10 @@ func (g guardian) Object(x *exchange.Exchange, _ exchange.Stage, o exchange.Outc
 	return o
 }
 
-type before struct{ l *Limiter }
+type before struct {
+	l     *Limiter
+	alone bool // with Guard and After only: there is no chain of the user's
+}
 
 func (before) Name() string { return stageName }
 
@@ -126,10 +136,17 @@ func (b before) Decide(x *exchange.Exchange) exchange.Outcome {
 	if l.isFree(x) {
 		return exchange.Continue()
 	}
+	if x.Guarded == l {
+		l.misuses.once(toldTwice, x, countedTwice)
+		return exchange.Continue()
+	}
+	if b.alone && l.routes == nil && x.Match.Route == nil && len(l.plans) > 0 {
+		l.misuses.once(toldNowhere, x, countsNowhere)
+	}
 	p, weight := l.plan(x.Match.Route), weight(x)
 	c := l.begin(x, p)
 	defer c.end()
-	x.Guarded = true
+	x.Guarded, x.Counted = l, false
 	c.add(l.address, 1, "")
 	if x.Credential != identity.None {
 		c.peek(l.badCredentials)
@@ -180,6 +197,9 @@ func (a after) Decide(x *exchange.Exchange) exchange.Outcome {
 	if x.Credential == identity.None || x.Match.Route == nil || l.isFree(x) {
 		return exchange.Continue() // Before has counted it
 	}
+	if x.Counted && x.Guarded == l {
+		return exchange.Continue() // it passes a second time
+	}
 	p := l.plan(x.Match.Route)
 	c := l.begin(x, p)
 	defer c.end()
@@ -207,13 +227,21 @@ func weight(x *exchange.Exchange) uint32 {
 	return max(x.Match.Route.Weight, 1)
 }
 
+// within is the name of a rule in keys.
+func (l *Limiter) within(name string) string {
+	if l.namespace == "" {
+		return name
+	}
+	return l.namespace + "/" + name
+}
+
 // unmatched is the one route that requests without a route count as.
 const unmatched = "unmatched"
 
 // key builds the key of a rule for a request in k, which is empty: the rule's name, then one part for each that
 // it counts by, in their order.
 func (l *Limiter) key(k *Key, r *rule, x *exchange.Exchange, account string) {
-	k.Add(KindRule, r.name)
+	k.Add(KindRule, r.key)
 	for i := range r.by {
 		p := &r.by[i]
 		value := ""

@@ -635,6 +635,22 @@ func (broken) Take(context.Context, []ratelimit.Request, []ratelimit.Result) err
 	return errors.New("dial tcp 10.0.0.5:6379: connection refused")
 }
 
+// Clients that have no address (a Unix socket, a broken proxy) share one count: not having one is no way around a rule.
+func TestClientsWithoutAnAddressShareOneCount(t *testing.T) {
+	s := newService(t, ratelimit.Config{Default: ratelimit.Rule{Limits: minute(2), By: []ratelimit.Part{"principal", "address"}}}, nil, ok)
+	for i, tt := range []struct {
+		remote string
+		want   int
+	}{{"@", 200}, {"", 200}, {"not an address", 429}, {"192.0.2.1:40000", 200}} {
+		r := httptest.NewRequest("GET", "/posts", nil)
+		r.RemoteAddr = tt.remote
+		w := httptest.NewRecorder()
+		if s.handler.ServeHTTP(w, r); w.Code != tt.want {
+			t.Errorf("request %d from %q: status %d; want %d", i+1, tt.remote, w.Code, tt.want)
+		}
+	}
+}
+
 func TestAStoreThatFails(t *testing.T) {
 	s := newService(t, ratelimit.Config{Store: broken{}}, nil, ok)
 	for _, headers := range [][]string{nil, {"X-API-Key", "good-ann"}, {"X-API-Key", "bad"}} {

@@ -40,6 +40,9 @@ type Memory struct {
 	nets        table         // newcomers without room, by network
 	rules       table         // and without room there, by rule
 	sharedUntil atomic.Uint32 // coarse time up to which nets or rules hold something
+
+	claims  sync.Mutex
+	claimed map[string]bool // namespaces of limiters
 }
 
 type shard struct {
@@ -72,7 +75,24 @@ func NewMemory(c MemoryConfig) (*Memory, error) {
 	return m, nil
 }
 
-var _ Store = (*Memory)(nil)
+var (
+	_ Store   = (*Memory)(nil)
+	_ Claimer = (*Memory)(nil)
+)
+
+// Claim implements [Claimer].
+func (m *Memory) Claim(namespace string) bool {
+	m.claims.Lock()
+	defer m.claims.Unlock()
+	if m.claimed[namespace] {
+		return false
+	}
+	if m.claimed == nil {
+		m.claimed = map[string]bool{}
+	}
+	m.claimed[namespace] = true
+	return true
+}
 
 // place is where a request of a call is counted.
 type place struct {
@@ -166,14 +186,15 @@ func (m *Memory) Take(_ context.Context, reqs []Request, res []Result) error {
 }
 
 // takeOne is Take for the one request of a call whose key has a place: the most frequent call, without the
-// bookkeeping for several. It reports whether it did it.
+// bookkeeping for several. It reports whether it did it. The limit is part of the hash, and one that does not validate
+// never gets a place.
 func (m *Memory) takeOne(r *Request, res *Result) bool {
-	if !r.Limit.countable() {
+	if r.Limit == nil {
 		return false
 	}
+	now := int64(time.Since(m.start))
 	h := m.hash(&r.Key, r.Limit)
 	s := &m.shards[m.shardOf(h)]
-	now := int64(time.Since(m.start))
 	s.mu.Lock()
 	p := s.find(h)
 	if !p.found() {
@@ -181,6 +202,13 @@ func (m *Memory) takeOne(r *Request, res *Result) bool {
 		return false
 	}
 	c := p.cell()
+	if r.Limit.inSlots() && !r.Peek {
+		if until, done := c.takeSlots(r.Limit, r.weight(), now, res); done {
+			p.keepUntil(until)
+			s.mu.Unlock()
+			return true
+		}
+	}
 	c.expire(r.Limit, now)
 	c.check(r.Limit, r.weight(), now, res)
 	if res.Allowed && !r.Peek {

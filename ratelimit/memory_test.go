@@ -3,9 +3,14 @@ package ratelimit_test
 import (
 	"context"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
 	"net/netip"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,10 +28,6 @@ func newMemory(t testing.TB, maxKeys int) *ratelimit.Memory {
 		t.Fatal(err)
 	}
 	return m
-}
-
-func TestMemoryConforms(t *testing.T) {
-	ratelimittest.Run(t, func(t *testing.T) ratelimit.Store { return newMemory(t, 1024) })
 }
 
 func TestNewMemoryRange(t *testing.T) {
@@ -253,6 +254,82 @@ func TestAFloodOfAddressesNeitherGrowsTheHeapNorFreesAnOffender(t *testing.T) {
 	runtime.KeepAlive(m)
 }
 
+// A flood of ten million addresses against a budget of a hundred thousand keys: the heap stays where it was, nobody
+// works behind the scenes, and who was limited before is limited after it.
+func TestTenMillionAddressesAgainstABudgetOfAHundredThousandKeys(t *testing.T) {
+	flood := 10_000_000
+	if raceEnabled || testing.Short() {
+		flood = 500_000 // five times the budget is enough to fill it
+	}
+	const budget, bytesPerKey = 100_000, 96
+	before, goroutines := heap(), runtime.NumGoroutine()
+	m := newMemory(t, budget)
+	limit := &ratelimit.Limit{Max: 50, Window: time.Hour}
+	ctx, res := context.Background(), make([]ratelimit.Result, 1)
+	offender := addressRequest(limit, netip.MustParseAddr("192.0.2.1"))
+	for range 51 {
+		_ = m.Take(ctx, offender, res)
+	}
+	if res[0].Allowed {
+		t.Fatal("the offender is not limited before the flood")
+	}
+	reqs := []ratelimit.Request{{Limit: limit}}
+	for i := range flood {
+		reqs[0].Key = ratelimit.NewKey("address")
+		reqs[0].Key.AddAddress(address(i), 32, 64)
+		_ = m.Take(ctx, reqs, res)
+		if i%(flood/4) == 0 || i == flood-1 {
+			if grown := int64(heap()) - int64(before); grown > budget*bytesPerKey {
+				t.Fatalf("after %d addresses the heap has grown by %d bytes; want at most %d", i+1, grown, budget*bytesPerKey)
+			}
+		}
+	}
+	if _ = m.Take(ctx, offender, res); res[0].Allowed {
+		t.Error("the flood freed the offender")
+	}
+	if n := runtime.NumGoroutine(); n > goroutines {
+		t.Errorf("%d goroutines, %d before", n, goroutines)
+	}
+	runtime.KeepAlive(m)
+}
+
+// The store is right while the wall clock is set: it measures time from its start by the monotonic clock alone. Whoever
+// adds another way of reading the clock, or strips the monotonic reading, fails here.
+func TestMemoryReadsTheMonotonicClockAlone(t *testing.T) {
+	allowed := map[string]int{"memory.go time.Now": 1, "memory.go time.Since": 3}
+	found := map[string]int{}
+	for _, file := range []string{"memory.go", "cell.go", "slots.go", "stamps.go", "bucket.go", "table.go", "sharing.go"} {
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok {
+				return true
+			}
+			if sel, ok := call.Fun.(*ast.SelectorExpr); ok {
+				switch name := sel.Sel.Name; name {
+				case "Now", "Since", "Until", "Unix", "UnixNano", "UnixMilli", "Round", "Truncate", "Sub", "UTC", "Local", "In":
+					base := "."
+					if id, ok := sel.X.(*ast.Ident); ok {
+						base = id.Name + "."
+					}
+					found[file+" "+base+name]++
+				}
+			}
+			return true
+		})
+	}
+	if !maps.Equal(found, allowed) {
+		t.Errorf("the clock is read by %v; want %v", found, allowed)
+	}
+	// And Since goes by the monotonic reading: a start whose wall clock is an hour off makes no difference.
+	if start := time.Now(); strings.Contains(start.String(), " m=") == strings.Contains(start.Round(0).String(), " m=") {
+		t.Error("times have no monotonic reading here")
+	}
+}
+
 func TestAFullTableServesNewcomersTogetherUntilRoomAppears(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limit := &ratelimit.Limit{Max: 40, Window: time.Minute}
@@ -449,4 +526,9 @@ func TestWhatWasGivenBackLeavesNoTrace(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestMemoryIsShared(t *testing.T) {
+	store := newMemory(t, 1024)
+	ratelimittest.RunShared(t, func(*testing.T) ratelimit.Store { return store })
 }

@@ -22,6 +22,7 @@ type reservation struct {
 	res     []Result
 	refused []shown // of a call that was refused, and the request goes on: the control is in shadow
 	settled bool    // failures are decided
+	account bool    // rules by account wait for TakeAccount
 }
 
 type reservationKey struct{ l *Limiter }
@@ -45,7 +46,7 @@ func (c *call) reserve(p *plan) {
 		return
 	}
 	if c.kept == nil {
-		c.kept = &reservation{Context: c.x.Context, l: c.l}
+		c.kept = &reservation{Context: c.x.Context, l: c.l, account: len(p.account) > 0}
 		c.x.Context = c.kept
 	}
 	if p.settles {
@@ -63,9 +64,9 @@ func (r *reservation) keep(c *call) {
 			continue
 		}
 		req := c.reqs[i]
-		if q == &c.own {
-			own := c.own // the batch is reused
-			q, req.Limit = &own, &own.limit
+		if req.Limit == &c.own.limit {
+			own, limit := *q, c.own.limit // the batch is reused
+			q, req.Limit = &own, &limit
 		}
 		r.quotas = append(r.quotas, q)
 		r.reqs = append(r.reqs, req)
@@ -79,7 +80,7 @@ func (r *reservation) tell(c *call) {
 		return
 	}
 	for i, q := range c.quotas {
-		if !q.guard && q != &c.own {
+		if !q.guard && c.reqs[i].Limit != &c.own.limit {
 			r.refused = append(r.refused, shown{q, c.res[i]})
 		}
 	}
@@ -97,6 +98,9 @@ func (r *reservation) giveBack(x *exchange.Exchange) {
 // a stage refused was no attempt: else another site could use up a visitor's
 // attempts with requests that are refused as forged.
 func (r *reservation) Settle(x *exchange.Exchange, status int) {
+	if r.account && !x.Ended && (status < 300 || status == http.StatusUnauthorized) {
+		r.l.misuses.once(toldAccount, x, accountNotTaken)
+	}
 	r.settle(x, !x.Ended && (status == http.StatusUnauthorized || status == http.StatusForbidden))
 }
 
@@ -124,15 +128,15 @@ func (r *reservation) give(x *exchange.Exchange, failures bool) {
 	r.quotas, r.reqs, r.res = r.quotas[:n], r.reqs[:n], r.res[:n]
 	if len(reqs) > 0 {
 		// The client may be gone, and its context with it; the units are to come back all the same.
-		_ = r.l.store.GiveBack(context.WithoutCancel(x), reqs, res)
+		_ = r.l.giveBack(context.WithoutCancel(x), reqs, res)
 	}
 }
 
-// Decision is what [Limiter.TakeAccount] decided.
+// Decision is what [Limiter.Take] or [Limiter.TakeAccount] decided.
 type Decision struct {
 	// Allowed is whether the request may go on.
 	Allowed bool
-	// Limit, Remaining and Reset are those of the tightest rule that counts the account; zero if there is none.
+	// Limit, Remaining and Reset are those of the tightest limit that was counted by; zero if there is none.
 	Limit, Remaining int
 	Reset            time.Duration
 	// RetryAfter is how long to wait for lack of quota.
@@ -163,20 +167,12 @@ func (l *Limiter) TakeAccount(ctx context.Context, account string) Decision {
 	if c.kept == nil {
 		return Decision{Problem: problem.Internal(errors.New("ratelimit: TakeAccount without the stage Before"))}
 	}
+	c.kept.account = false
 	for _, r := range p.account {
 		c.add(r, weight(x), account)
 	}
 	earlier := len(c.kept.refused) + len(c.kept.reqs)
-	o := c.decide()
-	var d Decision
-	if d.Allowed = o.Refusal == nil || !x.Refuse(stageName, o); !d.Allowed {
-		d.Problem = o.Problem
-	}
-	if len(c.shown) > earlier {
-		t := &c.shown[earlier:][tightest(c.shown[earlier:])]
-		d.Limit, d.Remaining, d.Reset, d.RetryAfter = t.res.Limit, t.res.Remaining, t.res.Reset, t.res.RetryAfter
-	}
-	return d
+	return c.decision(c.decide(), earlier)
 }
 
 // Settle decides now about what the request of ctx reserved under rules that count failures, instead of by the

@@ -46,7 +46,7 @@ const (
 // Rule is what counts on some routes.
 type Rule struct {
 	// Name names the rule in answers, events and keys: 1 to 24 of a-z, 0-9, "_" and "-", unique. The names
-	// default, address, bad_credentials, key and event are taken.
+	// default, address, bad_credentials, key, event and probe are taken.
 	Name string
 	// Match are the patterns of the routes that the rule counts on, as the route table has them, such as
 	// "POST /api/v1/users". At least one; the rules of [Config] that count elsewhere have none.
@@ -58,6 +58,9 @@ type Rule struct {
 	By []Part
 	// Count is CountAll (or empty) or CountFailures.
 	Count Count
+	// OnCall is a rule that no route has: it counts when a handler calls [Limiter.Take] with its name. Match and Count
+	// are left empty, and By holds no account.
+	OnCall bool
 }
 
 // quota is one limit of a rule, with what is said about it in answers.
@@ -69,11 +72,22 @@ type quota struct {
 	max      string // value of X-RateLimit-Limit
 	guard    bool   // appears only in its own 429
 	failures bool
+	share    *quota // what this node grants alone; nil if it never does
+}
+
+// of is the quota that one of n nodes grants alone.
+func (q *quota) of(n int) quota {
+	s := *q
+	s.limit = q.limit.share(n)
+	s.max = fmt.Sprint(s.limit.Max)
+	s.policy = string(AppendPolicy(nil, q.name, &s.limit))
+	return s
 }
 
 // rule is a compiled [Rule].
 type rule struct {
 	name     string
+	key      string // the name in keys
 	quotas   []quota
 	by       []part
 	identity bool // a part needs to know who calls

@@ -48,6 +48,7 @@ func (s *Server) prepare(modules []module.Module) error {
 	if check(err); err != nil {
 		return errors.Join(errs...) // the rest is made of these
 	}
+	check(s.shareLimits())
 	devices, err := api.NewDevices(s.secrets()...)
 	check(err)
 	reports, err := report.New(report.Config{})
@@ -55,7 +56,7 @@ func (s *Server) prepare(modules []module.Module) error {
 	s.api = &api.API{
 		Reports:  reports,
 		Accounts: s.accounts, Sessions: s.sessions, Tokens: s.tokens, Keys: s.keys, Hasher: hash, Policy: choose, Events: s.store, Devices: devices,
-		Grants: grants(modules), CheckDatabase: s.database.Check, SecurityContact: s.settings.SecurityContact,
+		Grants: grants(modules), LimitsState: s.limits.state, CheckDatabase: s.database.Check, SecurityContact: s.settings.SecurityContact,
 	}
 	check(s.compile(db, modules))
 	return errors.Join(errs...)
@@ -159,6 +160,9 @@ func (s *Server) compile(db *sqlstore.DB, modules []module.Module) error {
 
 	cfg := policy(s.settings, routes, s.log)
 	cfg.Recorder = &s.recorder
+	if s.limits != nil {
+		cfg.RateLimit.Store = s.limits
+	}
 	cfg.Authn = authn.Config{Sessions: authn.Sessions(s.sessions, s.api), Keys: authn.Keys(s.keys, s.api), Tokens: authn.Tokens(s.tokens, s.api)}
 	s.guard, err = merlon.New(cfg)
 	errs = append(errs, err)

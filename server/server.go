@@ -62,6 +62,7 @@ type Server struct {
 	handler  http.Handler
 	tls      *tls.Config // nil for clear text
 	recorder recorder
+	limits   *sharedLimits // nil in memory
 
 	lock     *sqlite.DirLock
 	events   *audit.Pipeline
@@ -172,6 +173,9 @@ func (s *Server) Listen() error {
 	// The first event of a run: what is done before serving comes after it.
 	s.events.Record(audit.Event{Type: audit.SysStartup, Detail: []slog.Attr{slog.String("version", s.version), slog.String("environment", s.settings.Environment)}})
 	s.recordShadow()
+	if s.limits != nil {
+		s.limits.start(context.Background())
+	}
 	return nil
 }
 
@@ -307,6 +311,9 @@ func (s *Server) Close() error {
 		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
+	}
+	if s.limits != nil {
+		s.limits.close()
 	}
 	if s.events != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)

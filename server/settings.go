@@ -167,16 +167,17 @@ func inBrackets(hosts []string) []string {
 func limits(set config.RateLimits, routes []merlon.Route, log *slog.Logger) ratelimit.Config {
 	one := func(l config.Limit) []ratelimit.Limit { return []ratelimit.Limit{{Max: l.Limit, Window: l.Window}} }
 	cfg := ratelimit.Config{
-		Default:        ratelimit.Rule{Limits: one(set.Default), By: parts(set.Default.By)},
+		Default:        ratelimit.Rule{Limits: quotas(set.Default.All(), set.Default.Algorithm, set.Default.Burst), By: parts(set.Default.By)},
 		Address:        ratelimit.Rule{Limits: one(set.Address)},
 		BadCredentials: ratelimit.Rule{Limits: one(set.BadCredentials)},
-		OnStoreError:   ratelimit.Deny,
-	}
-	if set.OnStoreError == "allow" {
-		cfg.OnStoreError = ratelimit.Allow
+		OnStoreError:   ratelimit.OnStoreError(set.OnStoreError),
+		ExpectedNodes:  set.ExpectedNodes,
+		IPv4Bits:       set.IPv4Prefix,
+		IPv6Bits:       set.IPv6Prefix,
+		InsecureExempt: ratelimit.InsecureExempt(set.InsecureExempt),
 	}
 	for _, r := range set.Rules {
-		rule := ratelimit.Rule{Name: r.Name, By: parts(r.By), Limits: []ratelimit.Limit{{Max: r.Limit, Window: r.Window}}}
+		rule := ratelimit.Rule{Name: r.Name, By: parts(r.By), Limits: quotas(r.All(), r.Algorithm, r.Burst)}
 		if r.Count == config.CountFailures {
 			rule.Count = ratelimit.CountFailures
 		}
@@ -184,7 +185,7 @@ func limits(set config.RateLimits, routes []merlon.Route, log *slog.Logger) rate
 			found := covered(pattern, routes)
 			if len(found) == 0 {
 				// One file may serve several versions and sets of modules.
-				log.Warn("a rate limit matches no route of this server", "rule", r.Name, "match", pattern)
+				log.Warn("a rate limit matches no route of this server", "id", "merlon.N005", "rule", r.Name, "match", pattern)
 			}
 			for _, p := range found {
 				if !slices.Contains(rule.Match, p) {
@@ -197,6 +198,18 @@ func limits(set config.RateLimits, routes []merlon.Route, log *slog.Logger) rate
 		}
 	}
 	return cfg
+}
+
+func quotas(all []config.Quota, algorithm string, burst int) []ratelimit.Limit {
+	var out []ratelimit.Limit
+	for _, q := range all {
+		l := ratelimit.Limit{Max: q.Limit, Window: q.Window}
+		if algorithm == config.TokenBucket {
+			l.Algorithm, l.Burst = ratelimit.TokenBucket, burst
+		}
+		out = append(out, l)
+	}
+	return out
 }
 
 // covered returns the patterns of the routes that a rule's pattern covers: the

@@ -1,4 +1,13 @@
-// Package ratelimittest holds the tests that every [ratelimit.Store] passes.
+// Package ratelimittest holds the tests that every [ratelimit.Store] passes. A store of one's own is tested with one
+// call in a test:
+//
+//	func TestStore(t *testing.T) {
+//		ratelimittest.Run(t, func(t *testing.T) ratelimit.Store { return newStore(t) })
+//	}
+//
+// [Run] is for stores in this process: their windows pass in a bubble of [testing/synctest], without waiting. [RunLive]
+// is for stores behind a network, on the real clock. [Log] is the naive limiter that they are compared with, for tests of
+// one's own.
 package ratelimittest
 
 import (
@@ -60,7 +69,8 @@ var cases = []struct {
 	{"invalid arguments are refused", (*tester).invalid},
 	{"sixty callers at once share a quota of ten", (*tester).concurrent},
 	{"crossing calls do not block each other", (*tester).crossing},
-	{"no window ever holds more than the limit", (*tester).random},
+	{"sixty-four goroutines that take, look and give back", (*tester).sixtyFour},
+	{"random arrivals, against a log of every admission", (*tester).random},
 }
 
 type tester struct {
@@ -391,25 +401,99 @@ func (t *tester) crossing() {
 	}
 }
 
+// Of what 64 goroutines take and give back, what is kept is never above the limit, and in the end the rest of it, and
+// not one more, can be taken.
+func (t *tester) sixtyFour() {
+	for _, l := range []ratelimit.Limit{{Max: 20, Window: time.Hour}, {Max: 200, Window: time.Hour},
+		{Max: 100, Window: 24 * time.Hour, Algorithm: ratelimit.TokenBucket, Burst: 50}} {
+		q, most := t.req(l, 1), l.Max
+		if l.Burst > 0 {
+			most = l.Burst
+		}
+		var kept atomic.Int64
+		var wg sync.WaitGroup
+		for g := range 64 {
+			wg.Go(func() {
+				ctx, rnd := context.Background(), rand.New(rand.NewPCG(uint64(g), 2))
+				for range 20 {
+					reqs, res := []ratelimit.Request{q}, make([]ratelimit.Result, 1)
+					reqs[0].Weight, reqs[0].Peek = 1+rnd.Uint32N(3), rnd.IntN(4) == 0
+					if err := t.store.Take(ctx, reqs, res); err != nil {
+						t.Error(err)
+						return
+					}
+					if !res[0].Allowed || reqs[0].Peek {
+						continue
+					}
+					if n := kept.Add(int64(reqs[0].Weight)); n > int64(most) {
+						t.Errorf("%d units at a time; want at most %d", n, most)
+					}
+					if rnd.IntN(2) == 0 {
+						kept.Add(-int64(reqs[0].Weight)) // before it is free for others
+						if err := t.store.GiveBack(ctx, reqs, res); err != nil {
+							t.Error(err)
+						}
+					}
+				}
+			})
+		}
+		wg.Wait()
+		left := 0
+		for t.take(q)[0].Allowed {
+			left++
+		}
+		if got := int(kept.Load()) + left; got != most {
+			t.Errorf("limit %d: %d kept and %d taken afterwards; want %d together", l.Max, kept.Load(), left, most)
+		}
+	}
+}
+
+// random holds a store to its whole promise: never more than the limit in any window; never a refusal while fewer were
+// admitted in the last window and a fifteenth; Remaining and RetryAfter within the same bound.
 func (t *tester) random() {
 	for seed := range uint64(4) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
 		l := ratelimit.Limit{Max: 1 + rnd.IntN(60), Window: time.Second}
 		q := t.req(l, 1)
-		var log Log
+		// How much longer than the window a unit may count, with what clocks and rounding may be apart.
+		late := l.Window/15 + time.Millisecond
+		if l.Max <= 32 {
+			late = l.Window/2048 + time.Millisecond
+		}
+		// A decision falls between the moments before and after its call: the logs hold both.
+		var early, lately Log
 		start := time.Now()
 		for time.Since(start) < 4*time.Second {
 			time.Sleep(time.Duration(rnd.Int64N(int64(2 * l.Window / time.Duration(l.Max)))))
-			q.Weight = 1 + rnd.Uint32N(3)
-			before := time.Since(start) // the decision falls between before and after
+			q.Weight = 1 + rnd.Uint32N(uint32(min(3, l.Max)))
+			weight := int(q.Weight)
+			before := time.Since(start)
 			r := t.take(q)[0]
 			after := time.Since(start)
+			if after-before > l.Window/2 {
+				t.Fatalf("a call took %v: nothing can be said about windows of %v", after-before, l.Window)
+			}
 			if r.Allowed {
-				// Counted at its latest, and looked at from its earliest moment: no false alarm.
-				log.Add(after, int(q.Weight))
-				if n := log.In(before, l.Window-(after-before)); n > l.Max {
-					t.Fatalf("%d admitted in one window; want at most %d", n, l.Max)
-				}
+				early.Add(before, weight)
+				lately.Add(after, weight)
+			}
+			least, most := early.In(after, l.Window), lately.In(before, l.Window+late)
+			if least > l.Max {
+				t.Fatalf("%d admitted in one window; want at most %d", least, l.Max)
+			}
+			if r.Remaining < l.Max-most || r.Remaining > l.Max-least {
+				t.Fatalf("%d remain of %d; the log says %d to %d", r.Remaining, l.Max, l.Max-most, l.Max-least)
+			}
+			if r.Allowed {
+				continue
+			}
+			if most+weight <= l.Max {
+				t.Fatalf("%d refused while %d of %d are in the window", weight, most, l.Max)
+			}
+			soonest := early.Fits(after, l.Window, l.Max, weight)
+			latest := lately.Fits(before, l.Window+late, l.Max, weight)
+			if r.RetryAfter < soonest || r.RetryAfter > latest {
+				t.Fatalf("retry after %v; the log says %v to %v", r.RetryAfter, soonest, latest)
 			}
 		}
 	}

@@ -18,6 +18,7 @@ type key struct {
 type results struct {
 	played map[key]played
 	worst  map[string]int // most admitted in one window, by limiter
+	redis  []bench.RedisResult
 }
 
 // A bar is what Merlon shall reach.
@@ -60,6 +61,11 @@ var bars = []bar{
 		n, ok := r.worst[bench.Memory]
 		return float64(n), ok
 	}},
+	{"Redis, round trips of a decision", 1, "", ofRedis(func(r *bench.RedisResult, _ []bench.RedisResult) float64 { return r.RoundTrips })},
+	{"Redis, admitted of 1,000 at once at limit 100, 1 instance", 100, "", ofRedis(func(r *bench.RedisResult, _ []bench.RedisResult) float64 { return float64(r.Admitted[1]) })},
+	{"Redis, the same, 4 instances", 100, "", ofRedis(func(r *bench.RedisResult, _ []bench.RedisResult) float64 { return float64(r.Admitted[4]) })},
+	{"Redis, most admitted in one window at limit 100", 100, "", ofRedis(func(r *bench.RedisResult, _ []bench.RedisResult) float64 { return float64(r.Worst) })},
+	{"Redis, decisions/s of redis_rate ÷ ours, 128 goroutines", 1 / 2.2, "", redisSlower(128)},
 }
 
 func (r results) find(contest string, procs int, name string) *contestant {

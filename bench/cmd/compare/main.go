@@ -1,7 +1,7 @@
 // Command compare runs Merlon beside its peers and prints, in Markdown, what each
 // costs and which bars are met.
 //
-//	cd bench && go run ./cmd/compare            # all of it, three to four minutes
+//	cd bench && go run ./cmd/compare            # all of it, four to five minutes
 //	cd bench && go run ./cmd/compare -only limiters
 //
 // Contestants take turns of equal CPU time; some turns make a round. A figure is
@@ -78,6 +78,14 @@ func run(args []string) error {
 		}
 		r.worst = worst
 		printWorst(worst, window)
+	}
+	if strings.HasPrefix("redis", *only) {
+		redis, err := playRedis(*rounds)
+		if err != nil {
+			return err
+		}
+		r.redis = redis
+		printRedis(redis)
 	}
 	r.printBars()
 	fmt.Printf("\nTook %v.\n", time.Since(began).Round(time.Second))

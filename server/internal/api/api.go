@@ -68,6 +68,9 @@ type API struct {
 	CheckDatabase func(context.Context) error
 	// Reports takes what browsers report.
 	Reports *report.Collector
+	// LimitsState is the state of the rate limits' store: "ok", "degraded", or "unavailable" when requests are
+	// refused for it.
+	LimitsState func() string
 	// SecurityContact is the Contact of security.txt; empty means that there is none.
 	SecurityContact string
 	// Document is the OpenAPI document, set after Routes.

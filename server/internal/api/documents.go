@@ -32,7 +32,10 @@ type readiness struct {
 func (a *API) ready(w http.ResponseWriter, r *http.Request) {
 	var out readiness
 	status := http.StatusOK
-	out.Status, out.Checks.Database, out.Checks.RateLimits = "ok", "ok", "ok"
+	out.Status, out.Checks.Database, out.Checks.RateLimits = "ok", "ok", a.LimitsState()
+	if out.Checks.RateLimits == "unavailable" {
+		status, out.Status = http.StatusServiceUnavailable, "unavailable"
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 	defer cancel()
 	if err := a.CheckDatabase(ctx); err != nil {

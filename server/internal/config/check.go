@@ -63,6 +63,11 @@ func (l *loader) check(s *Settings) {
 	for _, r := range s.RateLimits.Rules {
 		l.checkHeadersTwice("rate_limits.rules", r.By)
 	}
+	if s.RateLimits.ExpectedNodes > 1 && !s.RedisURL.IsSet() && l.fine("redis_url", "rate_limits.expected_nodes") {
+		l.report(l.where("rate_limits.expected_nodes"), fault{idNodesAlone, "rate_limits.expected_nodes: the nodes share nothing without redis_url",
+			"set redis_url, or remove it"})
+	}
+	l.checkLimits(s)
 	if l.fine("rate_limits.rules") {
 		for _, r := range unguarded(s.RateLimits.Rules) {
 			l.report(l.where("rate_limits.rules"), fault{idCredentialRoute, "rate_limits.rules: no rule limits " + r + " by address or account",

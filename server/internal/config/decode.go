@@ -91,7 +91,11 @@ func (d *decoder) decode(name string, place any, sp spec, n node) bool {
 			if !good {
 				continue
 			}
-			prefix, f := parseProxy(v)
+			parse := sp.network
+			if parse == nil {
+				parse = parseProxy
+			}
+			prefix, f := parse(v)
 			if f == nil && slices.Contains(out, prefix) {
 				f = &fault{idListedTwice, show(v) + " is listed twice", "keep one of them"}
 			}
@@ -103,6 +107,10 @@ func (d *decoder) decode(name string, place any, sp spec, n node) bool {
 		}
 		if ok && len(d.problems) == before {
 			*p = out
+		}
+	case *[]Quota:
+		if v, ok := d.quotas(name, n); ok {
+			*p = v
 		}
 	case *[]Rule:
 		if v, ok := d.rules(name, n); ok {
@@ -194,10 +202,14 @@ func (d *decoder) duration(name string, sp spec, n node) (time.Duration, bool) {
 		d.wrongType(name, n, "a duration with a unit, such as 30m or 12h")
 		return 0, false
 	}
-	low, high := durationOf(sp.min), durationOf(sp.max)
-	if v < low || v > high || v%time.Second != 0 {
+	unit, units := time.Second, "seconds"
+	if sp.unit != 0 {
+		unit, units = sp.unit, "milliseconds"
+	}
+	low, high := time.Duration(sp.min)*unit, time.Duration(sp.max)*unit
+	if v < low || v > high || v%unit != 0 {
 		d.report(n.where, fault{idOutOfRange, fmt.Sprintf("%s: %s is out of range", name, show(n.text)),
-			fmt.Sprintf("write whole seconds from %s to %s", formatDuration(low), formatDuration(high))})
+			fmt.Sprintf("write whole %s from %s to %s", units, formatDuration(low), formatDuration(high))})
 		return 0, false
 	}
 	return v, true

@@ -1,7 +1,7 @@
 package config
 
 import (
-	"fmt"
+	"cmp"
 	"io"
 	"io/fs"
 	"net/netip"
@@ -44,7 +44,8 @@ func wrongFor(place any, sp spec) (file, variable []wrong) {
 		file = []wrong{{"", idEmpty}, {"{a: b}", idWrongType}, {"[true]", idWrongType}, {`"true"`, idWrongType}, {"1", idWrongType}}
 		variable = []wrong{{"", idEmpty}, {"1", idWrongType}, {"TRUE", idWrongType}}
 	case *time.Duration:
-		over, under := fmt.Sprintf("%ds", sp.max+1), fmt.Sprintf("%ds", sp.min-1)
+		unit := cmp.Or(sp.unit, time.Second)
+		over, under := (time.Duration(sp.max+1) * unit).String(), (time.Duration(sp.min-1) * unit).String()
 		file = []wrong{{"", idEmpty}, {"{a: b}", idWrongType}, {"[1h]", idWrongType}, {"17", idWrongType}, {"true", idWrongType}, {over, idOutOfRange}, {under, idOutOfRange}}
 		variable = []wrong{{"", idEmpty}, {"17", idWrongType}, {over, idOutOfRange}, {under, idOutOfRange}}
 	case *[]string:
@@ -54,6 +55,10 @@ func wrongFor(place any, sp spec) (file, variable []wrong) {
 			file = append(file, wrong{"[]", idEmpty})
 			variable = append(variable, wrong{"", idEmpty})
 		}
+	case *[]Quota:
+		file = []wrong{{"", idEmpty}, {"{a: b}", idWrongType}, {"x", idWrongType}, {"[17]", idWrongType}, {"[100]", idWrongType}, {`["100"]`, idLimitsEntry}, {"[100/1]", idLimitsEntry}, {"[0/1m]", idOutOfRange},
+			{"[100/1ms]", idOutOfRange}, {"[1/1m, 2/60s]", idLimitsEntry}, {longList, idOutOfRange}}
+		variable = []wrong{{"100", idLimitsEntry}, {"1/1m,,2/1h", idEmpty}, {strings.Repeat("x,", maxItems+1) + "x", idOutOfRange}}
 	case *[]Secret:
 		file = []wrong{{"{a: b}", idWrongType}, {"x", idWrongType}, {"17", idWrongType}, {"[{a: b}]", idWrongType}, {"[17]", idWrongType}, {`[""]`, idEmpty}, {longList, idOutOfRange}}
 		variable = []wrong{{"", idEmpty}, {strings.Repeat("x,", maxItems+1) + "x", idOutOfRange}}

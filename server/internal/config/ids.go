@@ -52,6 +52,13 @@ const (
 	idShadowControl    = "merlon.E055"
 	idShadowReason     = "merlon.E056"
 	idShadowNothing    = "merlon.E057"
+	idRedisURL         = "merlon.E065"
+	idNodesAlone       = "merlon.E066"
+	idLimitsEntry      = "merlon.E070"
+	idLimitsTwice      = "merlon.E071"
+	idBurst            = "merlon.E072"
+	idExemptAddress    = "merlon.E073"
+	idExemptReason     = "merlon.E074"
 
 	idSameFile    = "merlon.E059"
 	idNotTogether = "merlon.E060" // not of a load, see NotTogether
@@ -60,6 +67,8 @@ const (
 	idCredentialRoute = "merlon.W001"
 	idHSTSUnsent      = "merlon.W002"
 	idLoopbackListen  = "merlon.W003"
+	idIPv6Long        = "merlon.W045"
+	idNeverReached    = "merlon.W046"
 )
 
 // Doc explains one id.
@@ -123,9 +132,18 @@ func Docs() []Doc {
 		{idShadowNothing, "insecure_shadow has a reason and no controls", "Either the controls were lost, or the reason was forgotten when they were put in force."},
 		{idSameFile, "two settings name one file", "The service would write its database or its events over the settings, a key or each other."},
 		{idTokenHeader, "cors.request_headers lacks X-CSRF-Token", "With cors.credentials, pages of other origins could log in and then change nothing: every change with a session needs the token."},
+		{idRedisURL, "redis_url is not the URL of a server", "redis://, rediss:// (TLS) or unix://, with user and password where the server wants them, and the number of a database. No other parameters: what is not known is not ignored."},
+		{idNodesAlone, "rate_limits.expected_nodes without redis_url", "Each node would count for itself and grant every limit in full; nothing would divide it."},
+		{idLimitsEntry, "an entry of limits is not a limit", "A number, a slash and a window, such as 100/1m; of two entries with one window the looser one could never refuse."},
+		{idLimitsTwice, "limits beside limit and window", "Which of them is in force would be a guess: write one limit and its window, or the list."},
+		{idBurst, "burst and algorithm do not fit", "A token bucket has a rate, limit in window, and a burst; a sliding window has no burst, and refills whatever else it is told."},
+		{idExemptAddress, "an entry of insecure_exempt.addresses is no network to exempt", "An address or a prefix in CIDR form without host bits. One that covers a large part of the internet would switch the limits off."},
+		{idExemptReason, "insecure_exempt has addresses or a reason, not both", "Who is not limited is a hole; the reason, logged at start, is what tells it from a mistake."},
 		{idCredentialRoute, "a route that checks or makes credentials has no rule", "A rule list replaces the built-in one as a whole; without a rule by address or account, guessing on this route meets only the default limit."},
 		{idHSTSUnsent, "headers.hsts_max_age without TLS", "HSTS is sent over TLS only (RFC 6797 section 7.2), and nothing terminates it here."},
 		{idLoopbackListen, "listening on loopback without trusted_proxies", "Every client then has the address of the proxy in front: limits by address count them as one."},
+		{idIPv6Long, "IPv6 addresses are counted by more than 64 bits", "Every customer of a network has a /64 or more, so that each client has as many quotas as it likes."},
+		{idNeverReached, "a rate limit that the address guard never lets be reached", "rate_limits.address refuses each address before the rule could: the rule limits nothing."},
 	}
 }
 

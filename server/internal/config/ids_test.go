@@ -43,7 +43,7 @@ func TestEachIDHasATriggerAndACleanNeighbour(t *testing.T) {
 		"E008": {y("audit: {keep: 1001}"), y("audit: {keep: 1000}")},
 		"E009": {y("", "MERLON_SECRET_KEY="+testKey), raw("hosts: [a.example]\ntrusted_proxies: [10.0.0.1]", "MERLON_SECRET_KEY="+testKey)},
 		"E010": {y("secret_key: ", "MERLON_SECRET_KEY_FILE=/s"), y("secret_key: ", "MERLON_SECRET_KEY_FILE=/s").with("/s", testKey)},
-		"E011": {y("redis_url: redis://h"), y("redis_url: \"\"")},
+		"E011": {y("operations_listen: \":9090\""), y("operations_listen: \"\"")},
 		"E012": {y("environment: staging"), y("environment: production")},
 		"E013": {y("secret_key: "), dev("secret_key: ")},
 		"E014": {y("secret_key: " + testKey[:31]), y("secret_key: " + testKey[:32])},
@@ -81,9 +81,19 @@ func TestEachIDHasATriggerAndACleanNeighbour(t *testing.T) {
 		"E041": {y("tokens: {issuer: \"http://api.example.com\"}"), dev("tokens: {issuer: \"http://api.example.com\"}")},
 		"E042": {y("tokens: {audience: two words}"), y("tokens: {audience: two-words}")},
 		"E043": {y("tokens: {access_ttl: 20m, refresh_ttl: 19m}"), y("tokens: {access_ttl: 20m, refresh_ttl: 20m}")},
+		"E065": {y("redis_url: \"redis://h?x=y\""), y("redis_url: redis://h")},
+		"E066": {y("rate_limits: {expected_nodes: 2}"), y("redis_url: redis://h\nrate_limits: {expected_nodes: 2}")},
+		"E070": {y("rate_limits: {default: {limits: [\"100\"]}}"), y("rate_limits: {default: {limits: [100/1m]}}")},
+		"E071": {y("rate_limits: {default: {limits: [100/1m], limit: 5}}"), y("rate_limits: {default: {limits: [100/1m]}}")},
+		"E072": {y("rate_limits: {default: {burst: 5}}"), y("rate_limits: {default: {burst: 5, algorithm: token_bucket}}")},
+		"E073": {y("rate_limits: {insecure_exempt: {addresses: [0.0.0.0/0], reason: why}}"), y("rate_limits: {insecure_exempt: {addresses: [10.0.0.0/8], reason: why}}")},
+		"E074": {y("rate_limits: {insecure_exempt: {addresses: [10.0.0.0/8]}}"), y("rate_limits: {insecure_exempt: {addresses: [], reason: }}")},
 		"W001": {y(strings.Replace(rule, ", POST /api/v1/users]", "]", 1)), y(rule)},
 		"W002": {dev("headers: {hsts_max_age: 24h}"), dev("headers: {hsts_max_age: 24h}\ntls: {cert: c, key: k}")},
 		"W003": {y("trusted_proxies: []\nlisten: \"127.0.0.1:1\"\ntls: {cert: c, key: k}"), y("trusted_proxies: []\nlisten: \"10.0.0.1:1\"\ntls: {cert: c, key: k}")},
+		"W045": {y("rate_limits: {ipv6_prefix: 65}"), y("rate_limits: {ipv6_prefix: 64}")},
+		"W046": {y(rule + "  - {name: search, match: [GET /a], limit: 1001, window: 1m, by: [address, route]}\n"),
+			y(rule + "  - {name: search, match: [GET /a], limit: 1000, window: 1m, by: [address, route]}\n")},
 	}
 	documented := map[string]bool{}
 	last := ""

@@ -59,8 +59,10 @@ func TestVariables(t *testing.T) {
 		"a list of objects":                    {"MERLON_RATE_LIMITS__RULES=x", []string{"E036"}, "file"},
 		"a section":                            {"MERLON_AUDIT=x", []string{"E036"}, "audit"},
 		"a setting of later":                   {"MERLON_ACME__EMAIL=a@b.example", []string{"E011"}, "acme"},
-		"a setting of later that says nothing": {"MERLON_REDIS_URL=", nil, ""},
-		"Redis":                                {"MERLON_REDIS_URL=redis://h", []string{"E011"}, "sqlite only"},
+		"a setting of later that says nothing": {"MERLON_OPERATIONS_LISTEN=", nil, ""},
+		"Redis":                                {"MERLON_REDIS_URL=redis://h", nil, ""},
+		"Redis that did not expand":            {"MERLON_REDIS_URL=", []string{"E007"}, "empty"},
+		"Redis by a host alone":                {"MERLON_REDIS_URL=cache:6379", []string{"E065"}, "redis://"},
 		"PostgreSQL":                           {"MERLON_DATABASE_URL=postgres://h/d", []string{"E011"}, "sqlite only"},
 		"a control character":                  {"MERLON_AUDIT__LOG=a\x1b[2Jb", []string{"E006"}, "control"},
 		"an empty secret":                      {"MERLON_DATABASE_URL=", []string{"E007"}, "empty"},
@@ -127,8 +129,11 @@ func TestSecretsComeFromOnePlaceEach(t *testing.T) {
 	}
 	_, problems = loadFiles(files{"/run/secrets/secret_key": []byte(testKey)}, base, "CREDENTIALS_DIRECTORY=/run/secrets/")
 	wantIDs(t, problems)
-	_, problems = loadFiles(files{"/run/secrets/redis_url": []byte("redis://h")}, production(""))
-	wantIDs(t, problems, "E011")
+	s, problems = loadFiles(files{"/run/secrets/redis_url": []byte("redis://h\n")}, production(""))
+	wantIDs(t, problems)
+	if s.RedisURL.Reveal() != "redis://h" {
+		t.Error("redis_url is not that of its file")
+	}
 }
 
 func TestFilesOfSecrets(t *testing.T) {

@@ -90,6 +90,19 @@ func isPort(s string) bool {
 	return err == nil && (s == "0" || s[0] != '0')
 }
 
+// parseExempt reads a network that is not limited. Its rules are those of a trusted
+// proxy: what covers a large part of the internet is everyone.
+func parseExempt(v string) (netip.Prefix, *fault) {
+	p, f := parseProxy(v)
+	switch {
+	case f != nil && f.id == idProxyEveryone:
+		f = &fault{idExemptAddress, show(v) + " is a large part of the internet", "name the networks of your own machines"}
+	case f != nil:
+		f = &fault{idExemptAddress, f.message, f.fix}
+	}
+	return p, f
+}
+
 // parseProxy reads an address or a masked prefix. What covers a large part of
 // the internet is everyone, also when it is written in several pieces.
 func parseProxy(v string) (netip.Prefix, *fault) {

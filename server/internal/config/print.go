@@ -24,6 +24,9 @@ func (s Settings) YAML() []byte {
 			}
 		}
 		open = open[:leaf]
+		if f.hides(f.place(&s)) {
+			continue
+		}
 		indent := strings.Repeat("  ", leaf)
 		b.WriteString(indent + path[leaf] + ":")
 		if rules, ok := f.place(&s).(*[]Rule); ok && len(*rules) > 0 {
@@ -41,6 +44,9 @@ func (s Settings) YAML() []byte {
 func writeRule(b *strings.Builder, indent string, r Rule) {
 	lead := "- "
 	for _, f := range ruleFields() {
+		if f.hides(f.place(&r)) {
+			continue
+		}
 		b.WriteString(indent + lead + f.name + ": " + yamlValue(f.place(&r)) + "\n")
 		lead = "  "
 	}
@@ -65,6 +71,8 @@ func yamlValue(place any) string {
 		return yamlList(*p, yamlText)
 	case *[]Secret:
 		return yamlList(*p, func(Secret) string { return `"` + redacted + `"` })
+	case *[]Quota:
+		return yamlList(*p, func(q Quota) string { return yamlText(q.String()) })
 	case *[]netip.Prefix:
 		return yamlList(*p, func(p netip.Prefix) string { return yamlText(p.String()) })
 	}
@@ -99,6 +107,9 @@ func yamlText(s string) string {
 func (s Settings) JSON() ([]byte, error) {
 	root := map[string]any{}
 	for _, f := range settings() {
+		if f.hides(f.place(&s)) {
+			continue
+		}
 		path := strings.Split(f.name, ".")
 		at := root
 		for _, section := range path[:len(path)-1] {
@@ -129,11 +140,20 @@ func jsonValue(place any) any {
 		return append([]Secret{}, *p...)
 	case *[]netip.Prefix:
 		return append([]netip.Prefix{}, *p...)
+	case *[]Quota:
+		limits := make([]string, 0, len(*p))
+		for _, q := range *p {
+			limits = append(limits, q.String())
+		}
+		return limits
 	case *[]Rule:
 		rules := make([]map[string]any, 0, len(*p))
 		for _, r := range *p {
 			one := map[string]any{}
 			for _, f := range ruleFields() {
+				if f.hides(f.place(&r)) {
+					continue
+				}
 				one[f.name] = jsonValue(f.place(&r))
 			}
 			rules = append(rules, one)

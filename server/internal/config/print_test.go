@@ -24,6 +24,8 @@ func reload(s config.Settings) (config.Settings, []config.Problem) {
 			line = name + ": " + strconv.Quote(s.SecretKey.Reveal()) + "\n"
 		case "database_url":
 			line = name + ": " + strconv.Quote(s.DatabaseURL.Reveal()) + "\n"
+		case "redis_url":
+			line = name + ": " + strconv.Quote(s.RedisURL.Reveal()) + "\n"
 		case "secret_key_previous":
 			line = name + ": ["
 			for _, k := range s.SecretKeyPrevious {
@@ -57,7 +59,11 @@ func TestPrintedSettingsReadBackTheSame(t *testing.T) {
 			"MERLON_ORIGINS=" + rapid.SampledFrom([]string{"", "https://a.example,https://*.b.example", "https://[::1]:1"}).Draw(t, "origins"),
 			"MERLON_HOSTS=" + rapid.SampledFrom([]string{"a.example", "true", "null,no,1.2.3.4", "::1"}).Draw(t, "hosts"),
 			"MERLON_DATABASE_URL=sqlite:" + rapid.StringMatching(`[a-z/ .é-]{1,20}`).Filter(func(s string) bool { return !strings.HasPrefix(s, "//") }).Draw(t, "db") + ".db",
-			"MERLON_RATE_LIMITS__DEFAULT__BY=header:" + rapid.StringMatching("[!#$%&'*+.^_`|~0-9A-Z-]{1,20}").Draw(t, "by"),
+			"MERLON_RATE_LIMITS__DEFAULT__LIMITS=" + rapid.SampledFrom([]string{"", "100/1m", "1000/1h30m,20/1s"}).Draw(t, "limits"),
+			"MERLON_RATE_LIMITS__IPV6_PREFIX=" + rapid.SampledFrom([]string{"64", "48"}).Draw(t, "prefix"),
+			"MERLON_RATE_LIMITS__INSECURE_EXEMPT__ADDRESSES=" + rapid.SampledFrom([]string{"10.0.0.1", "10.0.0.0/8,fd00::/8"}).Draw(t, "exempt"),
+			"MERLON_RATE_LIMITS__INSECURE_EXEMPT__REASON=load test",
+			"MERLON_RATE_LIMITS__DEFAULT__BY=address,header:" + rapid.StringMatching("[!#$%&'*+.^_`|~0-9A-Z-]{1,20}").Draw(t, "by"),
 		}
 		s, problems := load(yaml, env...)
 		if len(problems) > 0 {
@@ -77,9 +83,9 @@ func TestPrintedSettingsReadBackTheSame(t *testing.T) {
 }
 
 func TestPrintedSecretsAreRefusedWhenReadBack(t *testing.T) {
-	s, _ := load(production("secret_key_previous: [" + testKey + "-1]"))
+	s, _ := load(production("redis_url: redis://h\nsecret_key_previous: [" + testKey + "-1]"))
 	_, problems := load(string(s.YAML()))
-	wantIDs(t, problems, "E014", "E014", "E032")
+	wantIDs(t, problems, "E014", "E014", "E032", "E065")
 }
 
 func TestSettingsWithProblemsPrintToo(t *testing.T) {

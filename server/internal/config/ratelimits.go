@@ -43,7 +43,7 @@ func (d *decoder) rules(name string, n node) ([]Rule, bool) {
 }
 
 func (d *decoder) rule(name string, n node) Rule {
-	r := Rule{Count: CountRequests}
+	r := Rule{Count: CountRequests, Algorithm: SlidingWindow}
 	if n.kind == kindInvalid {
 		return r
 	}
@@ -51,16 +51,24 @@ func (d *decoder) rule(name string, n node) Rule {
 		d.wrongType(name, n, "a rule such as {name: , match: [], limit: , window: , by: []}")
 		return r
 	}
-	fields := ruleFields()
+	fields, before := ruleFields(), len(d.problems)
 	names := make([]string, 0, len(fields))
+	given := map[string]bool{}
+	for _, p := range n.pairs {
+		given[p.key] = p.value.kind != kindList || len(p.value.items) > 0
+	}
 	for _, f := range fields {
 		names = append(names, f.name)
 		i := slices.IndexFunc(n.pairs, func(p pair) bool { return p.key == f.name })
+		optional := f.spec.hide != "" || f.name == "count"
 		if i >= 0 {
 			d.decode(name+"."+f.name, f.place(&r), f.spec, n.pairs[i].value)
-		} else if f.name != "count" {
+		} else if !optional || (f.name == "limit" || f.name == "window") && !given["limits"] {
 			d.report(n.where, fault{idEmpty, name + " has no " + f.name, "write its " + f.name})
 		}
+	}
+	if len(d.problems) == before {
+		d.limits(name, n.where, given["limit"] || given["window"], Limit{Limit: r.Limit, Window: r.Window, Limits: r.Limits, Algorithm: r.Algorithm, Burst: r.Burst})
 	}
 	for _, p := range n.pairs {
 		if !slices.Contains(names, p.key) {
@@ -72,12 +80,13 @@ func (d *decoder) rule(name string, n node) Rule {
 }
 
 func checkRuleName(v string) *fault {
-	const fix = "write up to 24 of a-z 0-9 - _, beginning with a letter, and not default, address or bad_credentials"
+	const fix = "write up to 24 of a-z 0-9 - _, beginning with a letter, and not default, address, bad_credentials, key, event or probe"
 	if len(v) > 24 || v[0] < 'a' || v[0] > 'z' || strings.Trim(v, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
 		return &fault{idRuleName, "is not a rule name", fix}
 	}
-	if v == "default" || v == "address" || v == "bad_credentials" {
-		return &fault{idRuleName, "is the name of a guard", fix}
+	switch v {
+	case "default", "address", "bad_credentials", "key", "event", "probe":
+		return &fault{idRuleName, "is a name that is taken", fix}
 	}
 	return nil
 }
@@ -113,10 +122,10 @@ func checkBy(v string) *fault {
 		return &fault{idRuleBy, "does not name a header", fix}
 	}
 	switch http.CanonicalHeaderKey(name) {
-	case "Authorization", "Cookie", "Proxy-Authorization", "X-Api-Key", "X-Csrf-Token":
+	case "Authorization", "Proxy-Authorization", "Cookie", "X-Api-Key", "X-Csrf-Token":
 		return &fault{idRuleBy, "names a header that carries a credential", "count by principal, session or key instead"}
 	case "Forwarded", "X-Forwarded-For", "X-Real-Ip":
-		return &fault{idRuleBy, "names a header in which the client says who it is", "count by address instead"}
+		return &fault{idRuleBy, "names a header that clients make up", "count by address instead, and declare the proxy in trusted_proxies"}
 	}
 	return nil
 }

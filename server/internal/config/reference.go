@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -69,7 +70,8 @@ func accepts(place any, sp spec) string {
 	case *bool:
 		return "true or false"
 	case *time.Duration:
-		return formatDuration(durationOf(sp.min)) + " to " + formatDuration(durationOf(sp.max))
+		unit := cmp.Or(sp.unit, time.Second)
+		return formatDuration(time.Duration(sp.min)*unit) + " to " + formatDuration(time.Duration(sp.max)*unit)
 	case *[]string:
 		if choices != "" {
 			return "list of " + choices
@@ -77,6 +79,8 @@ func accepts(place any, sp spec) string {
 		return "list of texts"
 	case *[]Secret:
 		return "list of secret texts"
+	case *[]Quota:
+		return "list of limits such as 100/1m"
 	case *[]netip.Prefix:
 		return "list of addresses and networks"
 	}

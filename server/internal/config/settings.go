@@ -23,6 +23,10 @@ type Settings struct {
 	Listen string
 	// DatabaseURL is "sqlite:FILE". Default "sqlite:merlon.db".
 	DatabaseURL Secret
+	// RedisURL is the server that limits are shared in, see [Settings.Redis]:
+	// "redis://:password@host:6379/0", "rediss://…" over TLS, "unix://…". Default none:
+	// limits are kept in memory.
+	RedisURL Secret
 	// SecretKey is text of 32 to 4096 bytes. Required in production; generated
 	// anew at each load in development when it is not set.
 	SecretKey Secret
@@ -134,19 +138,50 @@ type RateLimits struct {
 	// BadCredentials is the guard on refused credentials by address: 30 per minute.
 	// Its By is always address.
 	BadCredentials Limit
-	// OnStoreError is deny, allow or local (default): what a failing store means. In
-	// memory, the only store of this version, nothing fails.
+	// OnStoreError is deny, allow or local (default): what happens while Redis fails.
+	// In memory nothing fails.
 	OnStoreError string
+	// ExpectedNodes is how many nodes share Redis, 1 to 10000: under local each grants
+	// a share of the limits. Default 1.
+	ExpectedNodes int
+	// StoreTimeout is how long a request waits for Redis: 5ms to 1s. Default 25ms.
+	StoreTimeout time.Duration
+	// IPv4Prefix and IPv6Prefix are the lengths of the networks that count as one
+	// address: 8 to 32, default 32; 16 to 128, default 64.
+	IPv4Prefix, IPv6Prefix int
+	// InsecureExempt are clients that no rule counts.
+	InsecureExempt InsecureExempt
 	// Rules replace Default on the routes they match. Default login,
 	// login-account, register and reports; a list in the file replaces them as a whole.
 	Rules []Rule
 }
 
+// InsecureExempt is the section rate_limits.insecure_exempt: both or none.
+type InsecureExempt struct {
+	Addresses []netip.Prefix // masked; default none
+	Reason    string         // required with Addresses; logged at start
+}
+
+// Values of [Limit.Algorithm] and [Rule.Algorithm].
+const (
+	SlidingWindow = "sliding_window"
+	TokenBucket   = "token_bucket"
+)
+
 // Limit is so many requests in each window of that length.
 type Limit struct {
+	Limit     int           // 1 to 1000000; 0 with Limits
+	Window    time.Duration // 1s to 744h, whole seconds; 0 with Limits
+	Limits    []Quota       // several windows at once, in place of Limit and Window
+	Algorithm string        // SlidingWindow (default) or TokenBucket
+	Burst     int           // of a TokenBucket: 1 to 1000000 at once; else 0
+	By        []string      // what is counted apart, see Rule.By
+}
+
+// Quota is one entry of limits, written "100/1m".
+type Quota struct {
 	Limit  int           // 1 to 1000000
 	Window time.Duration // 1s to 744h, whole seconds
-	By     []string      // what is counted apart, see Rule.By
 }
 
 // Values of [Rule.Count].
@@ -157,13 +192,20 @@ const (
 
 // Rule is one entry of rate_limits.rules.
 type Rule struct {
-	// Name is unique, lower case, and none of default, address, bad_credentials.
+	// Name is unique, lower case, up to 24 characters, and none of default, address,
+	// bad_credentials, key, event, probe.
 	Name string
 	// Match are route patterns such as "POST /api/v1/auth/login".
 	Match []string
-	// Limit (1 to 1000000) requests per Window (1s to 744h) are admitted.
+	// Limit (1 to 1000000) requests per Window (1s to 744h) are admitted; or, with
+	// Limits, so many in each of several windows, and these two are 0.
 	Limit  int
 	Window time.Duration
+	Limits []Quota
+	// Algorithm is SlidingWindow (default), or TokenBucket: Limit per Window as a
+	// steady rate, and Burst (1 to 1000000) at once.
+	Algorithm string
+	Burst     int
 	// By are the parts of the key: address, account, principal,
 	// principal_or_address, session, key, header:<Name>, route.
 	By []string
@@ -210,19 +252,23 @@ func defaults(environment string) Settings {
 		Tokens:   Tokens{Algorithm: "EdDSA", AccessTTL: 15 * time.Minute, RefreshTTL: 720 * time.Hour},
 		Headers:  Headers{Profile: "api", HSTSMaxAge: 17520 * time.Hour},
 		RateLimits: RateLimits{
-			Default:        Limit{Limit: 100, Window: time.Minute, By: []string{"principal_or_address", "route"}},
+			Default:        Limit{Limit: 100, Window: time.Minute, Algorithm: SlidingWindow, By: []string{"principal_or_address", "route"}},
 			Address:        Limit{Limit: 1000, Window: time.Minute, By: []string{"address"}},
 			BadCredentials: Limit{Limit: 30, Window: time.Minute, By: []string{"address"}},
 			OnStoreError:   "local",
+			ExpectedNodes:  1,
+			StoreTimeout:   25 * time.Millisecond,
+			IPv4Prefix:     32,
+			IPv6Prefix:     64,
 			Rules: []Rule{
-				{Name: "login", Match: slices.Clone(passwordRoutes[:]), Limit: 5, Window: 5 * time.Minute,
+				{Name: "login", Match: slices.Clone(passwordRoutes[:]), Limit: 5, Window: 5 * time.Minute, Algorithm: SlidingWindow,
 					By: []string{"address"}, Count: CountFailures},
-				{Name: "login-account", Match: slices.Clone(passwordRoutes[:]), Limit: 50, Window: time.Hour,
+				{Name: "login-account", Match: slices.Clone(passwordRoutes[:]), Limit: 50, Window: time.Hour, Algorithm: SlidingWindow,
 					By: []string{"account"}, Count: CountFailures},
-				{Name: "register", Match: []string{registerRoute}, Limit: 10, Window: time.Minute,
+				{Name: "register", Match: []string{registerRoute}, Limit: 10, Window: time.Minute, Algorithm: SlidingWindow,
 					By: []string{"address"}, Count: CountRequests},
 				{Name: "reports", Match: []string{reportsRoute}, Limit: 60, Window: time.Minute,
-					By: []string{"address"}, Count: CountRequests},
+					By: []string{"address"}, Count: CountRequests, Algorithm: SlidingWindow},
 			},
 		},
 		Audit: Audit{Log: "logs/security.log", MaxSizeMiB: 100, Keep: 10},

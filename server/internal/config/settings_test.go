@@ -65,8 +65,16 @@ var settingRows = []struct {
 	{"headers.hsts_max_age", map[string]string{"5m": "", "87600h": "", "299s": "E008", "0s": "E008", "87601h": "E008", "31536000": "E006", "": "E007"}},
 	{"rate_limits.default.limit", map[string]string{"1": "", "1000000": "", "0": "E008", "-1": "E008", "1000001": "E008", "many": "E006", "": "E007"}},
 	{"rate_limits.default.window", map[string]string{"1s": "", "744h": "", "0s": "E008", "744h1s": "E008", "60": "E006", "": "E007"}},
-	{"rate_limits.default.by", map[string]string{"[address]": "", "[principal, \"header:X-Tenant\"]": "", "[session, key, route]": "", "[account]": "E031", "[\"header:Forwarded\"]": "E031", "[\"header:x-real-ip\"]": "E031", "[\"header:X-A\", \"header:x-a\"]": "E034", "[]": "E007", "": "E007", "[ip]": "E031", "[\"header:\"]": "E031",
+	{"rate_limits.default.by", map[string]string{"[address]": "", "[principal, \"header:X-Tenant\"]": "", "[session, key, route]": "", "[account]": "E031", "[account, address]": "E031", "[\"header:Forwarded\"]": "E031", "[\"header:x-real-ip\"]": "E031", "[\"header:X-A\", \"header:x-a\"]": "E034", "[]": "E007", "": "E007", "[ip]": "E031", "[\"header:\"]": "E031",
 		"[\"header:X A\"]": "E031", "[\"header:cookie\"]": "E031", "[address, address]": "E034", "address": "E006"}},
+	{"rate_limits.default.limits", map[string]string{"[]": "", "[1/1s]": "", "[1000000/744h]": "", "[100/1m, 20/1s]": "", "[100/1m, 20/60s]": "E070", "[0/1m]": "E008", "[1000001/1m]": "E008", "[1/999ms]": "E008", "[1/745h]": "E008",
+		"[100]": "E006", "[\"100\"]": "E070", "[100/60]": "E070", "[100/m]": "E070", "[-1/1m]": "E008", "[010/1m]": "E070", "[1/1m/1m]": "E070", "[100 /1m]": "E070", "[\"\"]": "E007", "100/1m": "E006", "": "E007", "{a: 1}": "E006"}},
+	{"rate_limits.default.algorithm", map[string]string{"sliding_window": "", "token_bucket": "E072", "fixed_window": "E012", "": "E007", "1": "E006"}},
+	{"rate_limits.default.burst", map[string]string{"0": "", "1": "E072", "-1": "E008", "1000001": "E008", "many": "E006", "": "E007"}},
+	{"rate_limits.ipv4_prefix", map[string]string{"8": "", "32": "", "7": "E008", "33": "E008", "/24": "E006", "": "E007"}},
+	{"rate_limits.ipv6_prefix", map[string]string{"16": "", "64": "", "65": "W045", "128": "W045", "15": "E008", "129": "E008", "": "E007"}},
+	{"rate_limits.insecure_exempt.addresses", map[string]string{"[]": "", "[10.0.0.0/8]": "E074", "[10.0.0.1/8]": "E073", "[\"::/0\"]": "E073", "[0.0.0.0/1]": "E073", "[office]": "E073", "[10.0.0.1, 10.0.0.1]": "E034", "10.0.0.1": "E006", "": "E007"}},
+	{"rate_limits.insecure_exempt.reason", map[string]string{"": "", "\"\"": "", "why": "E074", "\" \"": "", "1": "E006"}},
 	{"rate_limits.address.limit", map[string]string{"1": "", "1000000": "", "0": "E008", "1000001": "E008", "x": "E006"}},
 	{"rate_limits.address.window", map[string]string{"1s": "", "744h": "", "0s": "E008", "745h": "E008", "1": "E006"}},
 	{"rate_limits.bad_credentials.limit", map[string]string{"1": "", "1000000": "", "0": "E008", "1000001": "E008", "x": "E006"}},
@@ -81,10 +89,15 @@ var settingRows = []struct {
 	{"tls.cert", map[string]string{"cert.pem": "E022", "": "", "1": "E006", "\"-----BEGIN CERTIFICATE-----\"": "E006"}},
 	{"tls.key", map[string]string{"key.pem": "E022", "": "", "true": "E006", "\"-----BEGIN PRIVATE KEY-----\\nxx\"": "E006"}},
 	{"operations_listen", map[string]string{"\"\"": "", "": "", "\"127.0.0.1:9090\"": "E011"}},
-	{"redis_url", map[string]string{"\"\"": "", "": "", "redis://h": "E011", "[a]": "E011"}},
+	{"redis_url", map[string]string{"\"\"": "", "": "", "redis://h": "", "\"rediss://u:p@h:1/65535\"": "", "\"valkey://[::1]\"": "", "valkeys://h/": "", "unix:///run/redis.sock": "",
+		"\"unix://:p%40@/run/redis.sock?db=2\"": "", "h": "E065", "\"h:6379\"": "E065", "http://h": "E065", "\"redis://\"": "E065", "\"redis://:6379\"": "E065", "\"redis://h:0\"": "E065", "\"redis://h:\"": "E065",
+		"\"redis://h:65536\"": "E065", "redis://h/x": "E065", "redis://h/-1": "E065", "redis://h/01": "E065", "redis://h/65536": "E065", "redis://h/1/2": "E065", "\"redis://h?db=1\"": "E065", "\"rediss://h?skip_verify=true\"": "E065",
+		"\"redis://h?\"": "E065", "\"redis://h#x\"": "E065", "redis://p@h": "E065", "\"redis://p:@h\"": "E065", "\"redis://:p#q@h\"": "E065", "unix://h/run/s": "E065", "\"unix:///\"": "E065", "unix:run": "E065",
+		"\"unix:///s?db=1&db=2\"": "E065", "\"unix:///s?db=1&x=2\"": "E065", "[a]": "E006"}},
 	{"redirect_listen", map[string]string{"\"\"": "", "": "", "\":80\"": "E050", "\"127.0.0.1:8080\"": "E050", "\"80\"": "E023", "\"example.com:80\"": "E023", "80": "E006", "[\":80\"]": "E006"}},
 	{"redirect_port", map[string]string{"443": "", "1": "", "65535": "", "0": "E008", "65536": "E008", "-1": "E008", "\"443\"": "E006", "https": "E006", "": "E007"}},
-	{"rate_limits.expected_nodes", map[string]string{"1": "", "2": "E011"}},
+	{"rate_limits.expected_nodes", map[string]string{"1": "", "2": "E066", "0": "E008", "10001": "E008", "-1": "E008", "two": "E006", "": "E007"}},
+	{"rate_limits.store_timeout", map[string]string{"5ms": "", "1s": "", "250ms": "", "4ms": "E008", "1001ms": "E008", "5500us": "E008", "0s": "E008", "25": "E006", "": "E007"}},
 	{"acme", map[string]string{"{domains: [a.example]}": "E011"}},
 	{"upstreams", map[string]string{"[{name: blog}]": "E011"}},
 	{"routes", map[string]string{"[{match: GET /}]": "E011"}},
@@ -159,6 +172,7 @@ func TestDefaultsAreThoseOfTheContract(t *testing.T) {
 	const want = `environment: production
 listen: ":8443"
 database_url: "[redacted]"
+redis_url: ""
 secret_key: "[redacted]"
 secret_key_previous: []
 origins: []
@@ -209,6 +223,13 @@ rate_limits:
     limit: 30
     window: 1m
   on_store_error: local
+  expected_nodes: 1
+  store_timeout: 25ms
+  ipv4_prefix: 32
+  ipv6_prefix: 64
+  insecure_exempt:
+    addresses: []
+    reason: ""
   rules:
     - name: login
       match: ["POST /api/v1/auth/login", "POST /api/v1/auth/token", "POST /api/v1/users/me/password"]
@@ -324,6 +345,8 @@ func TestRulesOfTheFileReplaceTheBuiltInOnes(t *testing.T) {
 func TestRules(t *testing.T) {
 	const lead = "rate_limits:\n  rules:\n    - "
 	const good = "{name: a, match: [GET /a], limit: 1, window: 1s, by: [address]}"
+	const several = "{name: a, match: [GET /a], limits: [100/1m, 20/1s], by: [address]}"
+	const bucket = "{name: a, match: [GET /a], limit: 10, window: 1s, algorithm: token_bucket, burst: 20, by: [address]}"
 	rows := map[string]struct {
 		rules string
 		want  []string
@@ -346,6 +369,25 @@ func TestRules(t *testing.T) {
 		"limit zero":                            {strings.Replace(good, "limit: 1", "limit: 0", 1), []string{"E008"}},
 		"a window under a second":               {strings.Replace(good, "1s", "999ms", 1), []string{"E008"}},
 		"a window over 31 days":                 {strings.Replace(good, "1s", "745h", 1), []string{"E008"}},
+		"several windows":                       {several, nil},
+		"several windows and a limit":           {strings.Replace(several, "by:", "limit: 5, by:", 1), []string{"E071"}},
+		"several windows and a window":          {strings.Replace(several, "by:", "window: 5m, by:", 1), []string{"E071"}},
+		"several windows, one of them wrong":    {strings.Replace(several, "20/1s", "20/0s", 1), []string{"E008"}},
+		"two limits for one window":             {strings.Replace(several, "20/1s", "20/1m", 1), []string{"E070"}},
+		"no windows":                            {strings.Replace(several, "100/1m, 20/1s", "", 1), []string{"E007", "E007"}},
+		"a token bucket":                        {bucket, nil},
+		"a token bucket without a burst":        {strings.Replace(bucket, ", burst: 20", "", 1), []string{"E072"}},
+		"a token bucket with a burst of none":   {strings.Replace(bucket, "burst: 20", "burst: 0", 1), []string{"E072"}},
+		"a burst without a token bucket":        {strings.Replace(bucket, ", algorithm: token_bucket", "", 1), []string{"E072"}},
+		"a burst for a sliding window":          {strings.Replace(bucket, "token_bucket", "sliding_window", 1), []string{"E072"}},
+		"a token bucket of several windows":     {strings.Replace(several, "by:", "algorithm: token_bucket, burst: 5, by:", 1), []string{"E072"}},
+		"a bucket that fills in a year":         {strings.Replace(bucket, "limit: 10, window: 1s, algorithm: token_bucket, burst: 20", "limit: 1, window: 24h, algorithm: token_bucket, burst: 366", 1), nil},
+		"a bucket that takes longer":            {strings.Replace(bucket, "limit: 10, window: 1s, algorithm: token_bucket, burst: 20", "limit: 1, window: 24h, algorithm: token_bucket, burst: 367", 1), []string{"E072"}},
+		"an unknown algorithm":                  {strings.Replace(bucket, "token_bucket", "leaky_bucket", 1), []string{"E012"}},
+		"a name of 24 characters":               {strings.Replace(good, "name: a", "name: a"+strings.Repeat("b", 23), 1), nil},
+		"a name of 25 characters":               {strings.Replace(good, "name: a", "name: a"+strings.Repeat("b", 24), 1), []string{"E029"}},
+		"a name that limits of keys have":       {strings.Replace(good, "name: a", "name: key", 1), []string{"E029"}},
+		"a header that clients make up":         {strings.Replace(good, "[address]", "[address, \"header:X-Forwarded-For\"]", 1), []string{"E031"}},
 		"a pattern without a method":            {strings.Replace(good, "GET /a", "/a", 1), []string{"E030"}},
 		"a pattern without a path":              {strings.Replace(good, "GET /a", "GET", 1), []string{"E030"}},
 		"a pattern with a relative path":        {strings.Replace(good, "GET /a", "GET a", 1), []string{"E030"}},

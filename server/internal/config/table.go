@@ -1,16 +1,20 @@
 package config
 
 import (
+	"net/netip"
 	"strings"
 	"time"
 )
 
 // spec is what a value must be beyond the type of its field.
 type spec struct {
-	required bool                // empty text is an error
-	min, max int64               // whole numbers; seconds of durations
-	oneOf    []string            // the choices, of a text or of each element
-	check    func(string) *fault // the form, of a non-empty text or of each element
+	required bool                                // empty text is an error
+	min, max int64                               // whole numbers; durations in units
+	oneOf    []string                            // the choices, of a text or of each element
+	check    func(string) *fault                 // the form, of a non-empty text or of each element
+	network  func(string) (netip.Prefix, *fault) // the form of a network; nil means that of a trusted proxy
+	hide     string                              // the value that is not printed, because it says nothing
+	unit     time.Duration                       // of durations: what min and max count, and they are whole; zero is a second
 }
 
 // field is one setting: its name, where it is kept, and its rule. The type that
@@ -19,6 +23,11 @@ type field[T any] struct {
 	name  string
 	place func(*T) any
 	spec  spec
+}
+
+// hides reports whether the value at place says nothing, so that it is not printed.
+func (f field[T]) hides(place any) bool {
+	return f.spec.hide != "" && yamlValue(place) == f.spec.hide
 }
 
 const (
@@ -37,6 +46,7 @@ func settings() []field[Settings] {
 		{"environment", func(s *Settings) any { return &s.Environment }, spec{required: true, oneOf: []string{Production, Development}}},
 		{"listen", func(s *Settings) any { return &s.Listen }, spec{required: true, check: checkListen}},
 		{"database_url", func(s *Settings) any { return &s.DatabaseURL }, spec{check: checkDatabaseURL}},
+		{"redis_url", func(s *Settings) any { return &s.RedisURL }, spec{check: checkRedisURL}},
 		{"secret_key", func(s *Settings) any { return &s.SecretKey }, spec{check: checkSecretKey}},
 		{"secret_key_previous", func(s *Settings) any { return &s.SecretKeyPrevious }, spec{check: checkSecretKey}},
 		{"origins", func(s *Settings) any { return &s.Origins }, spec{check: checkOrigin}},
@@ -69,14 +79,23 @@ func settings() []field[Settings] {
 		{"tokens.audience", func(s *Settings) any { return &s.Tokens.Audience }, spec{check: checkAudience}},
 		{"headers.profile", func(s *Settings) any { return &s.Headers.Profile }, spec{required: true, oneOf: []string{"api", "web"}}},
 		{"headers.hsts_max_age", func(s *Settings) any { return &s.Headers.HSTSMaxAge }, seconds(300, 87600*hour)},
-		{"rate_limits.default.limit", func(s *Settings) any { return &s.RateLimits.Default.Limit }, whole(1, maxLimit)},
-		{"rate_limits.default.window", func(s *Settings) any { return &s.RateLimits.Default.Window }, seconds(1, maxWindow)},
+		{"rate_limits.default.limit", func(s *Settings) any { return &s.RateLimits.Default.Limit }, spec{min: 1, max: maxLimit, hide: "0"}},
+		{"rate_limits.default.window", func(s *Settings) any { return &s.RateLimits.Default.Window }, spec{min: 1, max: maxWindow, hide: "0s"}},
+		{"rate_limits.default.limits", func(s *Settings) any { return &s.RateLimits.Default.Limits }, spec{hide: "[]"}},
+		{"rate_limits.default.algorithm", func(s *Settings) any { return &s.RateLimits.Default.Algorithm }, algorithms()},
+		{"rate_limits.default.burst", func(s *Settings) any { return &s.RateLimits.Default.Burst }, spec{max: maxLimit, hide: "0"}},
 		{"rate_limits.default.by", func(s *Settings) any { return &s.RateLimits.Default.By }, spec{required: true, check: checkDefaultBy}},
 		{"rate_limits.address.limit", func(s *Settings) any { return &s.RateLimits.Address.Limit }, whole(1, maxLimit)},
 		{"rate_limits.address.window", func(s *Settings) any { return &s.RateLimits.Address.Window }, seconds(1, maxWindow)},
 		{"rate_limits.bad_credentials.limit", func(s *Settings) any { return &s.RateLimits.BadCredentials.Limit }, whole(1, maxLimit)},
 		{"rate_limits.bad_credentials.window", func(s *Settings) any { return &s.RateLimits.BadCredentials.Window }, seconds(1, maxWindow)},
 		{"rate_limits.on_store_error", func(s *Settings) any { return &s.RateLimits.OnStoreError }, spec{required: true, oneOf: []string{"deny", "allow", "local"}}},
+		{"rate_limits.expected_nodes", func(s *Settings) any { return &s.RateLimits.ExpectedNodes }, whole(1, 10_000)},
+		{"rate_limits.store_timeout", func(s *Settings) any { return &s.RateLimits.StoreTimeout }, spec{min: 5, max: 1000, unit: time.Millisecond}},
+		{"rate_limits.ipv4_prefix", func(s *Settings) any { return &s.RateLimits.IPv4Prefix }, whole(8, 32)},
+		{"rate_limits.ipv6_prefix", func(s *Settings) any { return &s.RateLimits.IPv6Prefix }, whole(16, 128)},
+		{"rate_limits.insecure_exempt.addresses", func(s *Settings) any { return &s.RateLimits.InsecureExempt.Addresses }, spec{network: parseExempt}},
+		{"rate_limits.insecure_exempt.reason", func(s *Settings) any { return &s.RateLimits.InsecureExempt.Reason }, spec{}},
 		{"rate_limits.rules", func(s *Settings) any { return &s.RateLimits.Rules }, spec{}},
 		{"audit.log", func(s *Settings) any { return &s.Audit.Log }, spec{check: checkPath}},
 		{"audit.stdout", func(s *Settings) any { return &s.Audit.Stdout }, spec{}},
@@ -87,13 +106,20 @@ func settings() []field[Settings] {
 	}
 }
 
+func algorithms() spec {
+	return spec{required: true, oneOf: []string{SlidingWindow, TokenBucket}, hide: SlidingWindow}
+}
+
 // ruleFields are the members of a rule.
 func ruleFields() []field[Rule] {
 	return []field[Rule]{
 		{"name", func(r *Rule) any { return &r.Name }, spec{required: true, check: checkRuleName}},
 		{"match", func(r *Rule) any { return &r.Match }, spec{required: true, check: checkMatch}},
-		{"limit", func(r *Rule) any { return &r.Limit }, spec{min: 1, max: maxLimit}},
-		{"window", func(r *Rule) any { return &r.Window }, spec{min: 1, max: maxWindow}},
+		{"limit", func(r *Rule) any { return &r.Limit }, spec{min: 1, max: maxLimit, hide: "0"}},
+		{"window", func(r *Rule) any { return &r.Window }, spec{min: 1, max: maxWindow, hide: "0s"}},
+		{"limits", func(r *Rule) any { return &r.Limits }, spec{hide: "[]"}},
+		{"algorithm", func(r *Rule) any { return &r.Algorithm }, algorithms()},
+		{"burst", func(r *Rule) any { return &r.Burst }, spec{max: maxLimit, hide: "0"}},
 		{"by", func(r *Rule) any { return &r.By }, spec{required: true, check: checkBy}},
 		{"count", func(r *Rule) any { return &r.Count }, spec{required: true, oneOf: []string{CountRequests, CountFailures}}},
 	}
@@ -107,9 +133,7 @@ type later struct{ name, neutral, instead string }
 func laterSettings() []later {
 	return []later{
 		{"operations_listen", "", "remove it; there are no metrics or pprof yet"},
-		{"redis_url", "", "remove it; limits are kept in memory, and this version supports one node on sqlite only"},
 		{"acme", "", "set tls.cert and tls.key, or terminate TLS at a trusted proxy"},
-		{"rate_limits.expected_nodes", "1", "remove it; this version runs on one node"},
 		{"upstreams", "", "remove it; the gateway comes later"},
 		{"routes", "", "remove it; the gateway comes later"},
 	}
@@ -134,10 +158,7 @@ func isSection(path string) bool {
 	return false
 }
 
-// secretNames are the settings of type secret, redis_url included: it has no
-// place yet, but its files and variables are known.
+// secretNames are the settings of type secret.
 func secretNames() []string {
 	return []string{"secret_key", "secret_key_previous", "database_url", "redis_url"}
 }
-
-func durationOf(seconds int64) time.Duration { return time.Duration(seconds) * time.Second }

@@ -17,9 +17,19 @@ func most(limit int, window, span time.Duration) int {
 	return limit * int((span+window-1)/window)
 }
 
+// fewest returns how many several limits admit together in a span of time at most. A
+// token bucket that is full admits its burst besides.
+func fewest(limits []config.Quota, burst int, span time.Duration) int {
+	n := most(limits[0].Limit, limits[0].Window, span)
+	for _, q := range limits[1:] {
+		n = min(n, most(q.Limit, q.Window, span))
+	}
+	return n + burst
+}
+
 // loose judges a limit that has a field of its own by what it is when it is not set.
 func (s *subject) loose(name string, l config.Limit, built int) []hit {
-	if n := most(l.Limit, l.Window, time.Minute); n > 10*built {
+	if n := fewest(l.All(), l.Burst, time.Minute); n > 10*built {
 		return s.at(name+".limit", fmt.Sprintf("%d in a minute are admitted, the built-in limit is %d", n, built), fmt.Sprintf("write %d a minute or less", 10*built))
 	}
 	return nil
@@ -80,7 +90,7 @@ func (s *subject) tightest(route string, parts []string, span time.Duration) (n 
 		if !r.Covers(route) || slices.ContainsFunc(r.By, other) || slices.Equal(r.By, []string{"route"}) {
 			continue
 		}
-		if m := most(r.Limit, r.Window, span); !ok || m < n {
+		if m := fewest(r.All(), r.Burst, span); !ok || m < n {
 			n, setting, ok = m, entry("rate_limits.rules", i), true
 		}
 	}
