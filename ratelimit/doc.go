@@ -19,8 +19,8 @@
 // A [Limiter] has two taps. [Limiter.Before] stands before authentication: it counts every request by address (a
 // coarse guard), refuses addresses that presented too many bad credentials, and counts what needs nothing of
 // authentication. [Limiter.After] counts the rest by who is calling. Handlers that test a password or a code call
-// [Limiter.TakeAccount] first; those that know only inside what a request costs call [Limiter.Take]. The order of taps and rules is not configuration: rules replace the default rule
-// on their routes, and add to the guards.
+// [Limiter.TakeAccount] first; those that know only inside what a request costs call [Limiter.Take]. The order of taps
+// and rules is not configuration: rules replace the default rule on their routes, and add to the guards.
 //
 // # What it finds
 //
