@@ -138,8 +138,11 @@ func (s *Store) groups(reqs []ratelimit.Request, res []ratelimit.Result, wanted 
 
 // run runs a script for each group, all at the same time, and fills the results.
 func (s *Store) run(ctx context.Context, script *Script, groups []group, reqs []ratelimit.Request, res []ratelimit.Result) error {
-	if len(groups) == 0 {
+	switch len(groups) {
+	case 0:
 		return nil
+	case 1:
+		return s.runOne(ctx, script, &groups[0], reqs, res)
 	}
 	errs := make([]error, len(groups))
 	var wg sync.WaitGroup
