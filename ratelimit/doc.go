@@ -7,7 +7,8 @@
 // quota-exceeded that names the violated policies, and a Retry-After that succeeds when it is obeyed. Limits are
 // strict by default: no window of a limit's length ever holds more than its Max, whatever the arrivals are; see
 // [Store.Take]. A request that is refused consumes nothing. While the store fails, requests are refused with 503,
-// never 429 or 401, unless the configuration says to let them pass.
+// never 429 or 401, unless the configuration says to let them pass or to count on this node alone; a [Breaker] keeps
+// them from waiting for it.
 //
 // # What it lets pass
 //
