@@ -12,7 +12,7 @@ import (
 )
 
 // RunShared tests stores that several instances of a service share, on the real clock: it takes some five seconds.
-// Every call of newStore returns another instance, on one and the same count.
+// Every call of newStore returns another instance, on one and the same count; calls are concurrent.
 func RunShared(t *testing.T, newStore func(t *testing.T) ratelimit.Store) {
 	for _, c := range []struct {
 		name string

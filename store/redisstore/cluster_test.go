@@ -20,16 +20,16 @@ import (
 )
 
 func TestCluster(t *testing.T) {
+	t.Parallel()
 	servers := redistest.StartCluster(t, 3)
 	t.Run("conforms", func(t *testing.T) {
 		store := newStore(t, servers[0].Addr)
 		ratelimittest.RunLive(t, func(*testing.T) ratelimit.Store { return inOneSlot{store} })
 	})
 	t.Run("is shared", func(t *testing.T) {
-		n := 0
+		var n atomic.Int64
 		ratelimittest.RunShared(t, func(t *testing.T) ratelimit.Store {
-			n++
-			return newStore(t, servers[n%3].Addr)
+			return newStore(t, servers[n.Add(1)%3].Addr)
 		})
 	})
 	t.Run("several slots", func(t *testing.T) { testSlotsGiveBack(t, servers) })

@@ -52,7 +52,7 @@ func New(c Config) (*Store, error) {
 	if len(c.Prefix) > 64 || strings.ContainsFunc(c.Prefix, func(r rune) bool {
 		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("_-.:", r))
 	}) {
-		errs = append(errs, fmt.Errorf("redisstore: Prefix %q does not fit: give 1 to 64 letters, digits and the signs _-.: only", c.Prefix))
+		errs = append(errs, fmt.Errorf("redisstore: Prefix %q does not fit: give 1 to 64 of a-z, A-Z, 0-9 and _-.:, no others", c.Prefix))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
@@ -138,8 +138,11 @@ func (s *Store) groups(reqs []ratelimit.Request, res []ratelimit.Result, wanted 
 
 // run runs a script for each group, all at the same time, and fills the results.
 func (s *Store) run(ctx context.Context, script *Script, groups []group, reqs []ratelimit.Request, res []ratelimit.Result) error {
-	if len(groups) == 0 {
+	switch len(groups) {
+	case 0:
 		return nil
+	case 1:
+		return s.runOne(ctx, script, &groups[0], reqs, res)
 	}
 	errs := make([]error, len(groups))
 	var wg sync.WaitGroup

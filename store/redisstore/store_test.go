@@ -57,11 +57,13 @@ func newStore(t testing.TB, addr string) *redisstore.Store {
 }
 
 func TestStoreConforms(t *testing.T) {
+	t.Parallel()
 	store := newStore(t, redistest.Start(t).Addr)
 	ratelimittest.RunLive(t, func(*testing.T) ratelimit.Store { return store })
 }
 
 func TestStoresShareTheirCounts(t *testing.T) {
+	t.Parallel()
 	addr := redistest.Start(t).Addr
 	ratelimittest.RunShared(t, func(t *testing.T) ratelimit.Store { return newStore(t, addr) })
 }

@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/merlonhq/merlon/server/internal/config"
@@ -33,4 +34,25 @@ func TestRedisIsWhatItsURLSays(t *testing.T) {
 	if s.Redis() != (config.Redis{}) {
 		t.Errorf("without redis_url: %+v", s.Redis())
 	}
+}
+
+// Whatever is written there is refused, without being shown, or names a server.
+func FuzzRedisURL(f *testing.F) {
+	for _, v := range []string{"redis://h", "rediss://u:p@[::1]:1/2", "unix://:p@/s?db=1", "redis://h?x", "redis://:%zz@h", "redis:h", "://", "redis://h/%31", "redis://h:1:2"} {
+		f.Add(v)
+	}
+	f.Fuzz(func(t *testing.T, v string) {
+		const marker = "quuxly-kelp"
+		s, problems := load(production(""), "MERLON_REDIS_URL="+v+marker)
+		if len(problems) > 0 {
+			if strings.Contains(lines(problems), marker) {
+				t.Errorf("the value is shown: %s", lines(problems))
+			}
+			return
+		}
+		r := s.Redis()
+		if r.Network != "tcp" && r.Network != "unix" || r.Address == "" || r.Database < 0 || r.Database > 65535 {
+			t.Errorf("%q: %+v", v, r)
+		}
+	})
 }

@@ -63,7 +63,8 @@ func New(server config.Redis) *Client {
 		InitAddress: []string{server.Address}, Username: server.Username, Password: server.Password.Reveal(), SelectDB: server.Database,
 		Dialer:           net.Dialer{Timeout: dialTimeout, KeepAlive: idleTimeout},
 		ConnWriteTimeout: idleTimeout, ReadBufferEachConn: buffer, WriteBufferEachConn: buffer,
-		DisableCache: true,
+		PipelineMultiplex: 1, // two connections: the fewer, the more calls share a system call
+		DisableCache:      true,
 	}
 	if server.TLS {
 		host, _, _ := net.SplitHostPort(server.Address) // it was joined

@@ -155,6 +155,27 @@ func TestAUserWithFewRightsWillDo(t *testing.T) {
 	if err := wrong(t, "redis://merlon:"+secret+"@"+srv.Addr, ""); err != nil {
 		t.Error(err)
 	}
+	srv.Do("ACL", "SETUSER", "merlon", "+select")
+	if err := wrong(t, "redis://merlon:"+secret+"@"+srv.Addr+"/3", ""); err != nil {
+		t.Errorf("another database: %v", err)
+	}
+}
+
+func TestAUserWithFewRightsWillDoInACluster(t *testing.T) {
+	servers := redistest.StartCluster(t, 3)
+	for _, s := range servers {
+		s.Do(append([]string{"ACL", "SETUSER", "merlon", "on", ">" + secret},
+			strings.Fields("~merlon:* +eval +evalsha +get +set +setrange +del +time +ping +cluster|slots +cluster|shards")...)...)
+	}
+	c := client(t, "redis://merlon:"+secret+"@"+servers[0].Addr)
+	for range 20 { // keys of all servers
+		if err := use(t, c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, cluster := c.Describe(); !cluster {
+		t.Error("the cluster is not found out")
+	}
 }
 
 // A certificate of an authority that this machine does not know; one that it knows is tested with the program.
