@@ -14,11 +14,15 @@ var goBlock = regexp.MustCompile("(?s)```go\n(.*?)```")
 // Every Go example of the documents stands in an Example that is compiled and run.
 func TestGoExamplesOfTheDocumentsAreCompiled(t *testing.T) {
 	compiled := ""
-	files, err := filepath.Glob("*/example_test.go")
-	if err != nil {
-		t.Fatal(err)
+	files := []string{"example_test.go"}
+	for _, pattern := range []string{"*/example_test.go", "examples/*/*.go"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, found...)
 	}
-	for _, f := range append(files, "example_test.go") {
+	for _, f := range files {
 		text, err := os.ReadFile(f)
 		if err != nil {
 			t.Fatal(err)

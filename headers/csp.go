@@ -39,7 +39,9 @@ const (
 //
 // In each list, nil means the default that its comment names, and an empty list
 // means nothing at all ('none'). base-uri and object-src are always 'none': nobody
-// needs them but who attacks. upgrade-insecure-requests is sent over TLS.
+// needs them but who attacks. upgrade-insecure-requests is sent over TLS. Whatever
+// FrameAncestors says, X-Frame-Options stays DENY, which only browsers that do not know
+// frame-ancestors look at.
 type CSP struct {
 	DefaultSrc     []Source // default: nothing; holds for what is not named here
 	ScriptSrc      []Source // default: NonceSource, StrictDynamic

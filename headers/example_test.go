@@ -25,3 +25,25 @@ func Example() {
 	// default-src 'none'; frame-ancestors 'none'
 	// max-age=63072000; includeSubDomains
 }
+
+// A map needs more than the strict policy lets a page do.
+func ExampleConfig_pages() {
+	stage, err := headers.New(headers.Config{
+		Pages: map[headers.Profile]headers.Page{
+			"map": {
+				CSP: headers.CSP{
+					ImgSrc:     []headers.Source{headers.Self, "https://tiles.example.com"},
+					ConnectSrc: []headers.Source{headers.Self, "https://search.example.com"},
+				},
+				Allow: []headers.Feature{headers.Geolocation},
+			},
+		},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(stage.Has("map"))
+	// Output:
+	// true
+}

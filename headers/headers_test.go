@@ -346,6 +346,7 @@ func TestWhatTheServerIsMadeOfIsRemoved(t *testing.T) {
 	h := mustNew(t, headers.Config{}).Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Server", "nginx/1.29")
 		w.Header().Set("X-Powered-By", "PHP/8.5")
+		w.Header().Set("X-Generator", "Drupal 11")
 		_, _ = w.Write(nil)
 	}))
 	got := answer(t, h, request(false))

@@ -74,7 +74,7 @@ func (p *Page) compile(reports string) (*set, []error) {
 	}
 	var errs []error
 	if referrer != NoReferrer && referrer != SameOrigin {
-		errs = append(errs, fmt.Errorf("Referrer %q: want %q or %q", referrer, NoReferrer, SameOrigin))
+		errs = append(errs, fmt.Errorf("%s %q: want %q or %q", "Referrer", referrer, NoReferrer, SameOrigin))
 	}
 	permitted, faults := permissions(allow)
 	errs = append(errs, faults...)

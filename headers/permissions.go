@@ -60,7 +60,7 @@ func permissions(allow []Feature) (string, []error) {
 	known := features()
 	for _, f := range allow {
 		if !slices.Contains(known, f) {
-			errs = append(errs, fmt.Errorf("Allow %q: want one of the features that package headers names", f))
+			errs = append(errs, fmt.Errorf("%s %q: want one of the features that package headers names", "Allow", f))
 		}
 	}
 	members := make([]string, len(known))

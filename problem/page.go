@@ -6,6 +6,7 @@ import (
 	"html"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/merlonhq/merlon/internal/accept"
 )
@@ -24,8 +25,14 @@ const (
 )
 
 // forPerson reports whether a person reads the answer to r, who asked for a page.
+// Some programs name pages first without knowing it (Java's URLConnection does), so
+// what no browser sends by itself counts too.
 func forPerson(r *http.Request) bool {
-	return r != nil && accept.HTML(r.Header["Accept"]) && accept.Navigation(r)
+	if r == nil || !accept.HTML(r.Header["Accept"]) || !accept.Navigation(r) {
+		return false
+	}
+	h := r.Header
+	return h["X-Api-Key"] == nil && !strings.HasPrefix(h.Get("Authorization"), "Bearer ") && !strings.Contains(h.Get("Content-Type"), "json")
 }
 
 // Page returns p as a page: what [Problem.Body] says, for a person. Everything in it

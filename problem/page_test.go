@@ -62,6 +62,28 @@ func TestPeopleReadPagesAndProgramsReadJSON(t *testing.T) {
 	}
 }
 
+// Java's URLConnection prefers pages unless it is told otherwise.
+func TestProgramsThatPreferPagesUnknowinglyReadJSON(t *testing.T) {
+	for _, tt := range []struct {
+		name, value string
+		page        bool
+	}{
+		{"X-Api-Key", "mrl_live_x", false},
+		{"Authorization", "Bearer x", false},
+		{"Content-Type", "application/json; charset=utf-8", false},
+		{"Content-Type", "application/x-www-form-urlencoded", true},
+	} {
+		r := httptest.NewRequest("POST", "/", nil)
+		r.Header.Set("Accept", "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2")
+		r.Header.Set(tt.name, tt.value)
+		w := httptest.NewRecorder()
+		problem.New("forbidden", "").Write(w, r, "")
+		if page := strings.HasPrefix(w.Header().Get("Content-Type"), "text/html"); page != tt.page {
+			t.Errorf("%s: %s: page %v, want %v", tt.name, tt.value, page, tt.page)
+		}
+	}
+}
+
 func TestThePageFitsItsPolicy(t *testing.T) {
 	r := httptest.NewRequest("GET", "/", nil)
 	r.Header.Set("Accept", "text/html")
