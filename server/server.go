@@ -101,16 +101,33 @@ func (s *Server) open(ctx context.Context, modules []module.Module) error {
 			return err
 		}
 	}
-	return s.openEvents(s.store)
+	return s.openEvents(ctx, s.store)
+}
+
+// openLog opens the file of the event log. Commands such as `users create` hold it for
+// a moment: that is waited for.
+func openLog(ctx context.Context, set config.Audit) (*audit.File, error) {
+	const patience = 3 * time.Second
+	for deadline := time.Now().Add(patience); ; {
+		file, err := audit.NewFile(audit.FileConfig{Path: set.Log, MaxSizeMiB: set.MaxSizeMiB, Keep: set.Keep})
+		if !errors.Is(err, audit.ErrInUse) || time.Now().After(deadline) {
+			return file, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 // openEvents begins the event log: the file, the database that the API reads, and
 // standard output where that is asked for.
-func (s *Server) openEvents(events *eventdb.Store) error {
+func (s *Server) openEvents(ctx context.Context, events *eventdb.Store) error {
 	var sinks []audit.Output
 	torn := false
 	if s.settings.Audit.Log != "" {
-		file, err := audit.NewFile(audit.FileConfig{Path: s.settings.Audit.Log, MaxSizeMiB: s.settings.Audit.MaxSizeMiB, Keep: s.settings.Audit.Keep})
+		file, err := openLog(ctx, s.settings.Audit)
 		if err != nil {
 			return err
 		}
