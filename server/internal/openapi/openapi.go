@@ -205,7 +205,7 @@ func pathParameters(path string) []any {
 			continue
 		}
 		name, several := strings.CutSuffix(strings.Trim(seg, "{}"), "...")
-		shortest, longest, pattern := 1, 100, "^[A-Za-z0-9_-]+$"
+		shortest, longest, pattern := 1, 100, "^[A-Za-z0-9_~-][A-Za-z0-9_.~-]*$"
 		if several {
 			shortest, pattern = 0, "^.*$"
 		}
