@@ -61,7 +61,7 @@ func TestVariables(t *testing.T) {
 		"a setting of later":                   {"MERLON_ACME__EMAIL=a@b.example", []string{"E011"}, "acme"},
 		"a setting of later that says nothing": {"MERLON_REDIS_URL=", nil, ""},
 		"Redis":                                {"MERLON_REDIS_URL=redis://h", []string{"E011"}, "sqlite only"},
-		"PostgreSQL":                           {"MERLON_DATABASE_URL=postgres://h/d", []string{"E011"}, "sqlite only"},
+		"PostgreSQL":                           {"MERLON_DATABASE_URL=postgres://h/d", []string{"E085"}, "names no user"},
 		"a control character":                  {"MERLON_AUDIT__LOG=a\x1b[2Jb", []string{"E006"}, "control"},
 		"an empty secret":                      {"MERLON_DATABASE_URL=", []string{"E007"}, "empty"},
 	}
