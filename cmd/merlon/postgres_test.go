@@ -147,6 +147,27 @@ func TestWhatOneNodeEndsTheOtherRefuses(t *testing.T) {
 	}
 }
 
+// A node with another secret key says so, and neither takes the other's tokens for its own.
+func TestANodeWithAnotherSecretSaysSo(t *testing.T) {
+	t.Parallel()
+	url := postgrestest.Database(t)
+	a := startNode(t, url)
+	a.call(t, 201, "POST", "/api/v1/users", newcomer("ada"))
+	tokens := decode[pair](t, a.call(t, 200, "POST", "/api/v1/auth/token", grant("ada", passphrase)))
+	dir := t.TempDir()
+	other := strings.Replace(onPostgres(url), "3f9b2c71d84e60a5f7c1290eb46d8a53", "81b4f9e2a6d03c57e1f8a2946b7d05c3", 1)
+	b := startService(t, merlon("--config", write(t, dir, "merlon.yaml", other)).in(dir))
+	b.line(b.stderr, `time=\S+ level=WARN msg="tokens: signing keys" error=.*`)
+	bearer(b, tokens.Access).call(t, 401, "GET", "/api/v1/users/me", nil)
+	bearer(a.service, tokens.Access).call(t, 200, "GET", "/api/v1/users/me", nil)
+	// Sessions are in the database; only what the key signs differs.
+	ada := a.login(t, "ada", passphrase)
+	b.as(ada.header...).call(t, 200, "GET", "/api/v1/users/me", nil)
+	b.as(ada.header...).refused(t, 403, "csrf-token-invalid", "POST", "/api/v1/auth/logout", nil)
+	b.stop()
+	a.stop()
+}
+
 // Two nodes are asked for the same thing at once.
 func TestOfTwoNodesOneSucceeds(t *testing.T) {
 	t.Parallel()

@@ -43,6 +43,7 @@ type Server struct {
 	as       *syscall.Credential
 	watchdog io.Closer
 	cmd      *exec.Cmd
+	ended    chan struct{} // closed when cmd is gone
 }
 
 var shared struct {
@@ -87,7 +88,7 @@ func Start(t testing.TB) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.watchdog.Close(); s.cmd.Wait() })
+	t.Cleanup(func() { s.watchdog.Close(); <-s.ended })
 	return s
 }
 
@@ -189,16 +190,34 @@ func (s *Server) Run() error {
 		return err
 	}
 	defer log.Close()
-	s.cmd = s.command("postgres", "-D", s.data(), "-h", host, "-p", port, "-k", "", "-c", "max_connections=200",
-		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "shared_buffers=32MB", "-c", "log_min_messages=fatal")
-	s.cmd.Stdout, s.cmd.Stderr = log, log
-	if err := s.cmd.Start(); err != nil {
+	start := func() error {
+		s.cmd = s.command("postgres", "-D", s.data(), "-h", host, "-p", port, "-k", "", "-c", "max_connections=200",
+			"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "shared_buffers=32MB", "-c", "log_min_messages=fatal")
+		s.cmd.Stdout, s.cmd.Stderr = log, log
+		if err := s.cmd.Start(); err != nil {
+			return err
+		}
+		s.ended = make(chan struct{})
+		go func(cmd *exec.Cmd, ended chan<- struct{}) {
+			cmd.Wait() // its error is in the log
+			close(ended)
+		}(s.cmd, s.ended)
+		return nil
+	}
+	if err := start(); err != nil {
 		return err
 	}
 	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		err := s.do("postgres", "SELECT 1")
 		if err == nil {
 			return nil
+		}
+		select {
+		case <-s.ended: // processes of the one before were still there
+			if err := start(); err != nil {
+				return err
+			}
+		default:
 		}
 		if time.Now().After(end) {
 			text, _ := os.ReadFile(log.Name()) // for the message
@@ -211,7 +230,7 @@ func (s *Server) Run() error {
 func (s *Server) Kill(t testing.TB) {
 	t.Helper()
 	s.signal(t, syscall.SIGKILL)
-	s.cmd.Wait() // its error is the signal
+	<-s.ended
 	eventually(t, func() bool {
 		c, err := net.Dial("tcp", s.Address)
 		if err == nil {
@@ -273,6 +292,32 @@ func (s *Server) Exec(t testing.TB, url, statements string) {
 	_, after, _ := strings.Cut(url, s.Address+"/")
 	database, _, _ := strings.Cut(after, "?")
 	s.exec(t, database, statements)
+}
+
+// Damage overwrites the first block of a table in the database of a URL, while the server is down.
+func (s *Server) Damage(t testing.TB, url, table string) {
+	t.Helper()
+	db, err := sql.Open("pgx", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var path string
+	if err := db.QueryRow("SELECT pg_relation_filepath($1::regclass)", table).Scan(&path); err != nil {
+		t.Fatal(err)
+	}
+	s.exec(t, "postgres", "CHECKPOINT")
+	s.Kill(t)
+	f, err := os.OpenFile(filepath.Join(s.data(), path), os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt([]byte(strings.Repeat("damage ", 1000)), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(f.Close(), s.Run()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (s *Server) do(database, statements string) error {

@@ -160,6 +160,19 @@ func TestTroubleOfTheServerIsClassified(t *testing.T) {
 	}
 }
 
+func TestDamageIsSaid(t *testing.T) {
+	s := postgrestest.Start(t)
+	u := s.Database(t)
+	db := migrated(t, u)
+	if _, err := db.Writer().Exec("INSERT INTO token_keys VALUES ('a', 'b', 1, 1, 'c', 'd')"); err != nil {
+		t.Fatal(err)
+	}
+	s.Damage(t, u, "merlon_schema")
+	if err := db.Migrate(t.Context()); !errors.Is(err, postgres.ErrCorrupt) || !strings.Contains(err.Error(), "restore it from a backup") {
+		t.Errorf("Migrate of a damaged database: %v, want ErrCorrupt", err)
+	}
+}
+
 func TestStartUpWaitsForTheServer(t *testing.T) {
 	s := postgrestest.Start(t)
 	url := s.Database(t)
