@@ -159,7 +159,7 @@ func start(bin string) (s *Server, err error) {
 	}
 	s.Address = l.Addr().String()
 	l.Close()
-	if out, err := s.command("initdb", "-D", s.data(), "-U", "postgres", "-A", "scram-sha-256", "--pwfile="+secret, "--no-sync", "--no-instructions",
+	if out, err := s.command("initdb", "-D", s.data(), "-U", "postgres", "-A", "password", "--pwfile="+secret, "--no-sync", "--no-instructions",
 		"-E", "UTF8", "--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
 	}

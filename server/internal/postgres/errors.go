@@ -55,41 +55,41 @@ func (db *DB) explain(err error) error {
 		return err
 	}
 	text := strings.NewReplacer("\n\t", " ", "\n", "; ", "\t", " ").Replace(err.Error())
-	class, fix := db.class(err)
+	fix, class := db.class(err)
 	if class == nil {
 		return failure{"database " + db.name + ": " + text, []error{err}}
 	}
 	return failure{"database " + db.name + ": " + class.Error() + ": " + fix + ": " + text, []error{class, err}}
 }
 
-// class returns the class of err, and what to do; nil for one that says it itself.
-func (db *DB) class(err error) (class error, fix string) {
+// class returns what to do about err and its class; nil for one that says it itself.
+func (db *DB) class(err error) (fix string, class error) {
 	state := sqlState(err)
 	switch {
 	case state == "28P01" || state == "28000":
-		return ErrDenied, "check the user and the password of database_url, and pg_hba.conf of the server"
+		return "check the user and the password of database_url, and pg_hba.conf of the server", ErrDenied
 	case state == "42501":
-		return ErrDenied, "give user " + db.user + " the right"
+		return "give user " + db.user + " the right", ErrDenied
 	case state == "3D000":
-		return ErrMissing, "make it (CREATE DATABASE ... OWNER " + db.user + "), or name another one"
+		return "make it (CREATE DATABASE ... OWNER " + db.user + "), or name another one", ErrMissing
 	case state == "25006":
-		return ErrReadOnly, "name the primary"
+		return "name the primary", ErrReadOnly
 	case state == "53100":
-		return ErrFull, "make room"
+		return "make room", ErrFull
 	case state == "53300":
-		return ErrUnreachable, "the server has no connection left: raise its max_connections or lower pool_max_conns"
+		return "the server has no connection left: raise its max_connections or lower pool_max_conns", ErrUnreachable
 	case state == "XX001" || state == "XX002":
-		return ErrCorrupt, "restore it from a backup"
+		return "restore it from a backup", ErrCorrupt
 	case state == "57P03" || state == "57P01" || state == "57P02":
-		return ErrUnreachable, "the server is starting or stopping"
+		return "the server is starting or stopping", ErrUnreachable
 	case state == "55P03":
-		return errBusy, "others hold a lock on what must be changed: try again"
+		return "others hold a lock on what must be changed: try again", errBusy
 	case isTLS(err):
-		return ErrTLS, "check sslmode and sslrootcert of database_url, and the server's certificate"
+		return "check sslmode and sslrootcert of database_url, and the server's certificate", ErrTLS
 	case state == "" && !errors.Is(err, context.Canceled) && unreachable(err):
-		return ErrUnreachable, "check that the server runs and listens there"
+		return "check that the server runs and listens there", ErrUnreachable
 	}
-	return nil, ""
+	return "", nil
 }
 
 var errBusy = errors.New("in use")
