@@ -12,7 +12,7 @@ import (
 	"github.com/merlonhq/merlon/server/internal/api"
 	"github.com/merlonhq/merlon/server/internal/config"
 	"github.com/merlonhq/merlon/server/internal/eventdb"
-	"github.com/merlonhq/merlon/server/internal/sqlite"
+	"github.com/merlonhq/merlon/server/internal/schema"
 	"github.com/merlonhq/merlon/store/sqlstore"
 )
 
@@ -38,7 +38,7 @@ func CreateUser(ctx context.Context, set Settings, u NewUser) (id string, err er
 	}
 	choose, policyErr := passwordPolicy(set.set)
 	hash, hasherErr := hasher(set.set.Password)
-	database, databaseErr := sqlite.New(sqlite.Config{Path: set.set.DatabaseFile()})
+	database, dialect, databaseErr := newDatabase(set.set, slog.Default())
 	if database != nil {
 		defer func() { err = errors.Join(err, database.Close()) }()
 	}
@@ -56,10 +56,10 @@ func CreateUser(ctx context.Context, set Settings, u NewUser) (id string, err er
 	if err := database.Open(ctx); err != nil {
 		return "", err
 	}
-	if err := database.Migrate(ctx); err != nil {
+	if _, err := database.Up(ctx, schema.Core()...); err != nil {
 		return "", err
 	}
-	db, err := sqlstore.New(sqlstore.Config{Writer: database.Writer(), Reader: database.Reader(), Dialect: sqlstore.SQLite})
+	db, err := storesIn(database, dialect)
 	if err != nil {
 		return "", err
 	}

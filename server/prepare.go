@@ -17,7 +17,6 @@ import (
 	"github.com/merlonhq/merlon/server/internal/eventdb"
 	"github.com/merlonhq/merlon/server/internal/openapi"
 	"github.com/merlonhq/merlon/server/internal/pages"
-	"github.com/merlonhq/merlon/server/internal/sqlite"
 	"github.com/merlonhq/merlon/server/module"
 	"github.com/merlonhq/merlon/session"
 	"github.com/merlonhq/merlon/store/sqlstore"
@@ -99,10 +98,11 @@ func checkModules(modules []module.Module) error {
 // prepareStores makes the stores on a database that is not open yet.
 func (s *Server) prepareStores(modules []module.Module) (*sqlstore.DB, error) {
 	var err error
-	if s.database, err = sqlite.New(sqlite.Config{Path: s.settings.DatabaseFile()}); err != nil {
+	var dialect sqlstore.Dialect
+	if s.database, dialect, err = newDatabase(s.settings, s.log); err != nil {
 		return nil, err
 	}
-	db, err := sqlstore.New(sqlstore.Config{Writer: s.database.Writer(), Reader: s.database.Reader(), Dialect: sqlstore.SQLite})
+	db, err := storesIn(s.database, dialect)
 	if err != nil {
 		return nil, err
 	}

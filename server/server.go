@@ -51,7 +51,7 @@ type Server struct {
 	log      *slog.Logger
 
 	// Made by prepare, which opens nothing.
-	database *sqlite.DB
+	database database
 	store    *eventdb.Store
 	accounts *accounts.Store
 	sessions *session.Manager
@@ -90,22 +90,20 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 // open opens what prepare has made ready; when it fails, Close closes that.
 func (s *Server) open(ctx context.Context, modules []module.Module) error {
 	var err error
-	if s.lock, err = sqlite.Lock(filepath.Dir(s.settings.DatabaseFile())); err != nil {
+	if file := s.settings.DatabaseFile(); file != "" { // any number of processes may serve from PostgreSQL
+		if s.lock, err = sqlite.Lock(filepath.Dir(file)); err != nil {
+			return err
+		}
+	}
+	sets, err := migrationSets(modules)
+	if err != nil {
 		return err
 	}
 	if err := s.database.Open(ctx); err != nil {
 		return err
 	}
-	if err := s.database.Migrate(ctx); err != nil {
+	if _, err := s.database.Up(ctx, sets...); err != nil {
 		return err
-	}
-	for _, m := range modules {
-		if m.Migrations == nil {
-			continue
-		}
-		if err := s.database.MigrateModule(ctx, m.Name, m.Migrations); err != nil {
-			return err
-		}
 	}
 	if err := s.tokens.Start(ctx); err != nil {
 		return err

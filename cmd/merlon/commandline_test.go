@@ -20,7 +20,7 @@ func TestHelp(t *testing.T) {
 		want     []string
 		examples bool
 	}{
-		{args: nil, want: []string{"Usage: merlon <command>", "demo", "serve", "users create", "check", "config print", "config init", "secrets generate", "health", "version"}},
+		{args: nil, want: []string{"Usage: merlon <command>", "demo", "serve", "users create", "migrate status", "migrate up", "check", "config print", "config init", "secrets generate", "health", "version"}},
 		{args: []string{"--help"}, want: []string{"Usage: merlon <command>"}},
 		{args: []string{"-h"}, want: []string{"Usage: merlon <command>"}},
 		{args: []string{"demo", "--help"}, want: []string{"--listen", "--data", "--json"}, examples: true},
@@ -33,6 +33,8 @@ func TestHelp(t *testing.T) {
 		{args: []string{"config", "--help"}, want: []string{"config print", "config init"}},
 		{args: []string{"config", "print", "--help"}, want: []string{"--config", "--json"}, examples: true},
 		{args: []string{"config", "init", "--help"}, want: []string{"--output"}, examples: true},
+		{args: []string{"migrate", "status", "--help"}, want: []string{"--config", "--json"}, examples: true},
+		{args: []string{"migrate", "up", "--help"}, want: []string{"--config", "--dry-run", "--json"}, examples: true},
 		{args: []string{"secrets", "generate", "--help"}, want: []string{"--output", "--json"}, examples: true},
 		{args: []string{"version", "--help"}, want: []string{"Usage: merlon version"}},
 	} {

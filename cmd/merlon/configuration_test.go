@@ -84,11 +84,11 @@ func TestBadConfiguration(t *testing.T) {
 			"merlon.E023 MERLON_LISTEN: ", "merlon.E006 MERLON_AUDIT__KEEP: ", "merlon.E013 ",
 		}},
 		{name: "secrets", file: production + "hosts: [api.example.com]\ntrusted_proxies: [127.0.0.1]\nsecret_kye: " + hiddenKey + "\nsecret_key_previous: [" + weakKey + "]\n", env: []string{
-			"MERLON_SECRET_KEY=" + hiddenKey, "MERLON_SECRET_KEY_FILE=missing", "MERLON_SECRET_KYE=" + hiddenKey, "MERLON_DATABASE_URL=postgres://app:" + hidden + "@db/app",
+			"MERLON_SECRET_KEY=" + hiddenKey, "MERLON_SECRET_KEY_FILE=missing", "MERLON_SECRET_KYE=" + hiddenKey, "MERLON_DATABASE_URL=postgres://app:" + hidden + "@db",
 		}, want: []string{
 			`merlon.E003 CONFIG:4: unknown setting "secret_kye"; did you mean secret_key?`, "merlon.E014 CONFIG:5: secret_key_previous",
 			"merlon.E005 MERLON_SECRET_KYE: no setting has this variable; did you mean MERLON_SECRET_KEY?", "merlon.E010 MERLON_SECRET_KEY_FILE",
-			"merlon.E009 ", "merlon.E011 MERLON_DATABASE_URL: ",
+			"merlon.E009 ", "merlon.E085 MERLON_DATABASE_URL: ",
 		}},
 		{name: "a secret in two places", file: production + "hosts: [api.example.com]\ntrusted_proxies: [127.0.0.1]\nsecret_key: " + hiddenKey + "\nsecret_key_previous: [1234567890, {a: " + hidden + "}]\n",
 			env: []string{"MERLON_SECRET_KEY=" + weakKey}, want: []string{

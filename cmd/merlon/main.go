@@ -55,6 +55,7 @@ type commands struct {
 	Demo    demoCommand    `cmd:"" help:"Serve everything on embedded stores, with a sample API, to try it out."`
 	Serve   serveCommand   `cmd:"" help:"Serve by a configuration."`
 	Users   usersCommand   `cmd:"" help:"Manage accounts."`
+	Migrate migrateCommand `cmd:"" help:"Tell of the database's migrations, or apply them."`
 	Check   checkCommand   `cmd:"" help:"Say what is wrong or weak about the settings."`
 	Config  configCommand  `cmd:"" help:"Print the settings, or write a file to begin with."`
 	Secrets secretsCommand `cmd:"" help:"Make secrets."`

@@ -14,7 +14,7 @@ import (
 	"github.com/merlonhq/merlon/server/module"
 )
 
-//go:embed migrations/*.sql
+//go:embed migrations/*.sql migrations/postgres/*.sql
 var migrations embed.FS
 
 // Scopes of the blog.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/merlonhq/merlon/e2e/postgrestest"
 	"github.com/merlonhq/merlon/examples/blog"
 	"github.com/merlonhq/merlon/server"
 	"github.com/merlonhq/merlon/server/servertest"
@@ -15,8 +16,22 @@ import (
 // start serves the blog on a free port.
 func start(t *testing.T) server.Samples {
 	t.Helper()
+	if strings.HasPrefix(t.Name(), "TestTheSameOnPostgreSQL/") {
+		return servertest.StartOn(t, postgrestest.Schema(t), blog.Module())
+	}
 	samples, _ := servertest.Start(t, blog.Module())
 	return samples
+}
+
+func TestTheSameOnPostgreSQL(t *testing.T) {
+	for name, test := range map[string]func(*testing.T){
+		"WhatIsWrittenIsSanitised":      TestWhatIsWrittenIsSanitised,
+		"PostsThatBreakARuleAreRefused": TestPostsThatBreakARuleAreRefused,
+		"DraftsAreTheirAuthorsOnly":     TestDraftsAreTheirAuthorsOnly,
+		"ListsComeInPages":              TestListsComeInPages,
+	} {
+		t.Run(name, test)
+	}
 }
 
 type answer struct {

@@ -25,7 +25,10 @@ type Module struct {
 	// Scopes are the scopes that the module's routes ask for.
 	Scopes []Scope
 	// Migrations holds the module's SQL migrations, files such as
-	// 00001_posts.sql in the format of goose, forward only. Nil means none.
+	// 00001_posts.sql in the format of goose, forward only. Those at its root are
+	// for SQLite and PostgreSQL; one in a directory postgres or sqlite takes the
+	// place of the file of its name there ([sqlstore.Dialect.Select]). In PostgreSQL
+	// write TEXT COLLATE "C" for text that is ordered as bytes. Nil means none.
 	Migrations fs.FS
 	// Routes returns the module's routes. Required. It is called once, when the
 	// service starts, to declare: the database is open when the first call is

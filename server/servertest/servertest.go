@@ -5,7 +5,9 @@ package servertest
 import (
 	"context"
 	"io"
+	"io/fs"
 	"log/slog"
+	"path/filepath"
 	"testing"
 
 	"github.com/merlonhq/merlon/server"
@@ -21,6 +23,29 @@ func Start(t testing.TB, modules ...module.Module) (samples server.Samples, dir 
 	if err != nil || server.Fatal(problems) {
 		t.Fatal(err, problems)
 	}
+	return serve(t, set, modules), dir
+}
+
+// StartOn is [Start] on a database of the caller's, such as a PostgreSQL server that a
+// test started.
+func StartOn(t testing.TB, databaseURL string, modules ...module.Module) (samples server.Samples) {
+	t.Helper()
+	set, problems := server.LoadSettings(server.Source{
+		Listen: "127.0.0.1:0",
+		Environ: []string{
+			"MERLON_ENVIRONMENT=development", "MERLON_DATABASE_URL=" + databaseURL,
+			"MERLON_AUDIT__LOG=" + filepath.Join(t.TempDir(), "security.log"),
+		},
+		Open: func(string) (io.ReadCloser, error) { return nil, fs.ErrNotExist },
+	})
+	if server.Fatal(problems) {
+		t.Fatal(problems)
+	}
+	return serve(t, set, modules)
+}
+
+func serve(t testing.TB, set server.Settings, modules []module.Module) (samples server.Samples) {
+	t.Helper()
 	srv, err := server.New(t.Context(), server.Config{
 		Settings: set, Modules: modules, Version: "test",
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
@@ -48,5 +73,5 @@ func Start(t testing.TB, modules ...module.Module) (samples server.Samples, dir 
 			t.Error(err)
 		}
 	})
-	return samples, dir
+	return samples
 }

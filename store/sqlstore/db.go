@@ -2,7 +2,9 @@ package sqlstore
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -18,6 +20,7 @@ var ErrUnavailable = errors.New("database unavailable")
 // Statements are constants of the program, with parameters $1, $2 and so on: they are prepared once and kept. Never
 // build one from a value.
 type DB struct {
+	dialect        Dialect
 	timeout        time.Duration
 	writer, reader handle
 }
@@ -36,7 +39,7 @@ func (d *DB) Get(ctx context.Context, query string, args []any, dest ...any) (fo
 	if err != nil {
 		return false, unavailable(err)
 	}
-	return get(ctx, s, args, dest)
+	return get(ctx, s, d.dialect.values(args), dest)
 }
 
 // Each runs a query and calls row for each row of the result, in order. An error of row ends it and is returned as it
@@ -48,7 +51,7 @@ func (d *DB) Each(ctx context.Context, query string, args []any, row func(Row) e
 	if err != nil {
 		return unavailable(err)
 	}
-	rows, err := s.QueryContext(ctx, args...)
+	rows, err := s.QueryContext(ctx, d.dialect.values(args)...)
 	if err != nil {
 		return unavailable(err)
 	}
@@ -69,43 +72,85 @@ func (d *DB) Exec(ctx context.Context, query string, args ...any) (changed int64
 	if err != nil {
 		return 0, unavailable(err)
 	}
-	return exec(ctx, s, args)
+	args = d.dialect.values(args)
+	err = d.dialect.retry(ctx, func() error {
+		changed, err = exec(ctx, s, args)
+		return err
+	})
+	return changed, err
+}
+
+// execLocked is Exec while the name is locked (see [Tx.Lock]).
+func (d *DB) execLocked(ctx context.Context, name, query string, args ...any) (changed int64, err error) {
+	if d.dialect == SQLite {
+		return d.Exec(ctx, query, args...)
+	}
+	err = d.Tx(ctx, func(tx *Tx) error {
+		if err := tx.Lock(name); err != nil {
+			return err
+		}
+		changed, err = tx.Exec(query, args...)
+		return err
+	})
+	return changed, err
 }
 
 // A Tx is a transaction. It is for the function that [DB.Tx] calls, and for one goroutine.
 type Tx struct {
-	ctx   context.Context
-	tx    *sql.Tx
-	stmts map[string]*sql.Stmt
+	ctx     context.Context
+	tx      *sql.Tx
+	dialect Dialect
+	stmts   map[string]stmt
 }
 
 // Tx runs do in a transaction, which is committed when do returns nil and is otherwise as if it had not been. An error
 // of do is returned as it is. One deadline holds for all of it. Begin with a statement that writes (see [SQLite]), and
-// call no method of d in do: it would wait for the connection that the transaction has.
+// call no method of d in do: it would wait for the connection that the transaction has. With PostgreSQL do is called
+// again when the transaction was ended for the sake of others, a deadlock or a failure to serialise; nothing of it has
+// happened then.
 func (d *DB) Tx(ctx context.Context, do func(*Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
+	return d.dialect.retry(ctx, func() error { return d.once(ctx, do) })
+}
+
+func (d *DB) once(ctx context.Context, do func(*Tx) error) error {
 	tx, err := d.writer.db.BeginTx(ctx, nil)
 	if err != nil {
 		return unavailable(err)
 	}
 	defer tx.Rollback() // without effect after Commit
-	if err := do(&Tx{ctx: ctx, tx: tx, stmts: make(map[string]*sql.Stmt)}); err != nil {
+	if err := do(&Tx{ctx: ctx, tx: tx, dialect: d.dialect, stmts: make(map[string]stmt)}); err != nil {
 		return err
 	}
 	return unavailable(tx.Commit())
 }
 
-// stmt prepares query for the transaction, on its connection. The statements of the handle would want another one.
-func (t *Tx) stmt(query string) (*sql.Stmt, error) {
-	s := t.stmts[query]
-	if s == nil {
-		var err error
-		if s, err = t.tx.PrepareContext(t.ctx, query); err != nil {
-			return nil, unavailable(err)
-		}
-		t.stmts[query] = s // closed with the transaction
+// Lock makes transactions that lock the same name follow each other: it waits until no other one has the name, and the
+// statements after it see what the others wrote. Lock before a statement that counts or looks for what it is about to
+// make impossible. With SQLite there is one writer, and nothing to do.
+func (t *Tx) Lock(name string) error {
+	if t.dialect == SQLite {
+		return nil
 	}
+	h := sha256.Sum256([]byte(name)) // two names with one lock only wait for each other
+	_, err := t.tx.ExecContext(t.ctx, `SELECT pg_advisory_xact_lock($1)`, int64(binary.BigEndian.Uint64(h[:])))
+	return unavailable(err)
+}
+
+// stmt prepares query for the transaction, on its connection. The statements of the handle would want another one.
+func (t *Tx) stmt(query string) (stmt, error) {
+	if t.dialect == PostgreSQL {
+		return unprepared{t.tx, query}, nil
+	}
+	if s := t.stmts[query]; s != nil {
+		return s, nil
+	}
+	s, err := t.tx.PrepareContext(t.ctx, query)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	t.stmts[query] = s // closed with the transaction
 	return s, nil
 }
 
@@ -115,7 +160,7 @@ func (t *Tx) Get(query string, args []any, dest ...any) (found bool, err error) 
 	if err != nil {
 		return false, err
 	}
-	return get(t.ctx, s, args, dest)
+	return get(t.ctx, s, t.dialect.values(args), dest)
 }
 
 // Exec is [DB.Exec] in the transaction.
@@ -124,7 +169,7 @@ func (t *Tx) Exec(query string, args ...any) (changed int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	return exec(t.ctx, s, args)
+	return exec(t.ctx, s, t.dialect.values(args))
 }
 
 func get(ctx context.Context, s stmt, args, dest []any) (found bool, err error) {

@@ -12,8 +12,10 @@ import (
 	"testing"
 	"time"
 
+	_ "github.com/jackc/pgx/v5/stdlib"
 	_ "modernc.org/sqlite"
 
+	"github.com/merlonhq/merlon/e2e/postgrestest"
 	"github.com/merlonhq/merlon/store/sqlstore"
 )
 
@@ -30,14 +32,15 @@ func handle(t testing.TB, path, parameters string, connections int) *sql.DB {
 	return db
 }
 
-func migrate(t testing.TB, db *sql.DB) {
+func migrate(t testing.TB, db *sql.DB, dialect sqlstore.Dialect) {
 	t.Helper()
-	files, err := fs.Glob(sqlstore.Migrations(), "*.sql")
+	fsys := dialect.Select(sqlstore.Migrations())
+	files, err := fs.Glob(fsys, "*.sql")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("migrations: %v, %v", files, err)
 	}
 	for _, name := range files {
-		text, err := fs.ReadFile(sqlstore.Migrations(), name)
+		text, err := fs.ReadFile(fsys, name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -52,19 +55,36 @@ var arrangements = map[string]func(t testing.TB) sqlstore.Config{
 	"WAL with one writer and several readers": func(t testing.TB) sqlstore.Config {
 		path := filepath.Join(t.TempDir(), "x.db")
 		w := handle(t, path, "_journal_mode=WAL&_txlock=immediate", 1)
-		migrate(t, w)
+		migrate(t, w, sqlstore.SQLite)
 		return sqlstore.Config{Writer: w, Reader: handle(t, path, "_query_only=1", 4), Dialect: sqlstore.SQLite, Timeout: 30 * time.Second}
 	},
 	"WAL with one handle of several connections and deferred transactions": func(t testing.TB) sqlstore.Config {
 		w := handle(t, filepath.Join(t.TempDir(), "x.db"), "_journal_mode=WAL", 4)
-		migrate(t, w)
+		migrate(t, w, sqlstore.SQLite)
 		return sqlstore.Config{Writer: w, Dialect: sqlstore.SQLite, Timeout: 30 * time.Second}
 	},
 	"a rollback journal and one connection": func(t testing.TB) sqlstore.Config {
 		w := handle(t, filepath.Join(t.TempDir(), "x.db"), "", 1)
-		migrate(t, w)
+		migrate(t, w, sqlstore.SQLite)
 		return sqlstore.Config{Writer: w, Dialect: sqlstore.SQLite, Timeout: 30 * time.Second}
 	},
+	"PostgreSQL": func(t testing.TB) sqlstore.Config {
+		return sqlstore.Config{Writer: postgres(t, postgrestest.Schema(t)), Dialect: sqlstore.PostgreSQL, Timeout: 30 * time.Second}
+	},
+}
+
+// postgres opens a PostgreSQL database, with the tables of the stores in it, as a program that uses this library might.
+func postgres(t testing.TB, url string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("pgx", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.SetMaxOpenConns(8)
+	db.SetMaxIdleConns(8)
+	t.Cleanup(func() { db.Close() })
+	migrate(t, db, sqlstore.PostgreSQL)
+	return db
 }
 
 func newDB(t testing.TB, cfg sqlstore.Config) *sqlstore.DB {
@@ -90,7 +110,7 @@ func TestEveryErrorOfTheConfigurationIsReported(t *testing.T) {
 		want []string // nil: none
 	}{
 		{sqlstore.Config{}, []string{"Writer is nil", "Dialect is 0"}},
-		{sqlstore.Config{Writer: db, Dialect: 2, Timeout: -1}, []string{"Dialect is 2", "Timeout is -1ns"}},
+		{sqlstore.Config{Writer: db, Dialect: 3, Timeout: -1}, []string{"Dialect is 3", "Timeout is -1ns"}},
 		{sqlstore.Config{Writer: db, Dialect: sqlstore.SQLite, Timeout: time.Minute + 1}, []string{"Timeout is 1m"}},
 		{sqlstore.Config{Writer: db, Dialect: sqlstore.SQLite, Timeout: time.Minute}, nil},
 		{sqlstore.Config{Writer: db, Dialect: sqlstore.SQLite, Timeout: 10 * time.Millisecond}, nil},

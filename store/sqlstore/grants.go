@@ -43,6 +43,9 @@ func (g *Grants) Create(ctx context.Context, r token.Grant, max int) error {
 		return err
 	}
 	return g.db.Tx(ctx, func(tx *Tx) error {
+		if err := tx.Lock(r.UserID); err != nil {
+			return err
+		}
 		added, err := tx.Exec(grantAdd, args...)
 		if err != nil {
 			return err
@@ -99,6 +102,7 @@ func (g *Grants) List(ctx context.Context, userID string, limit int) ([]token.Gr
 func (g *Grants) Rotate(ctx context.Context, id string, old, next [sha256.Size]byte, at time.Time) error {
 	reused := false
 	err := g.db.Tx(ctx, func(tx *Tx) error {
+		reused = false
 		changed, err := tx.Exec(grantRotate, hex.EncodeToString(next[:]), at.UnixMicro(), id, hex.EncodeToString(old[:]))
 		if err != nil || changed == 1 {
 			return err
@@ -130,13 +134,16 @@ func (g *Grants) Delete(ctx context.Context, id, userID string) error {
 
 // DeleteUser implements [token.Store].
 func (g *Grants) DeleteUser(ctx context.Context, userID, except string) (int, error) {
-	deleted, err := g.db.Exec(ctx, grantEndUser, userID, except)
+	deleted, err := g.db.execLocked(ctx, userID, grantEndUser, userID, except)
 	return int(deleted), err
 }
 
 // DeleteGrants is [Grants.DeleteUser] in the transaction, for a change of a credential that ends the tokens it was good
 // for.
 func (t *Tx) DeleteGrants(userID, except string) (int, error) {
+	if err := t.Lock(userID); err != nil {
+		return 0, err
+	}
 	deleted, err := t.Exec(grantEndUser, userID, except)
 	return int(deleted), err
 }

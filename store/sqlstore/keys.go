@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/merlonhq/merlon/apikey"
@@ -60,8 +62,12 @@ func (k *Keys) Create(ctx context.Context, r apikey.Record, max int) error {
 	if err != nil {
 		return err
 	}
+	args = append(args, max)
 	return k.db.Tx(ctx, func(tx *Tx) error {
-		added, err := tx.Exec(keyCreate, append(args, max)...)
+		if err := tx.Lock(r.Owner); err != nil {
+			return err
+		}
+		added, err := tx.Exec(keyCreate, args...)
 		if err != nil || added == 1 {
 			return err
 		}
@@ -151,6 +157,9 @@ func (k *Keys) Rotate(ctx context.Context, old, next apikey.Record) error {
 		return err
 	}
 	return k.db.Tx(ctx, func(tx *Tx) error {
+		if err := tx.Lock(next.Owner); err != nil {
+			return err
+		}
 		changed, err := tx.Exec(keyReplace, old.RotatedTo, micros(old.ReplacedAt), micros(old.ExpiresAt), old.ID, old.Version)
 		if err != nil {
 			return err
@@ -191,12 +200,14 @@ func (k *Keys) Revoke(ctx context.Context, id string, at time.Time) error {
 
 // RevokeOwner implements [apikey.Store].
 func (k *Keys) RevokeOwner(ctx context.Context, owner string, at time.Time) (int, error) {
-	changed, err := k.db.Exec(ctx, keyRevokeOwner, at.UnixMicro(), owner)
+	changed, err := k.db.execLocked(ctx, owner, keyRevokeOwner, at.UnixMicro(), owner)
 	return int(changed), err
 }
 
 // Touch implements [apikey.Store].
 func (k *Keys) Touch(ctx context.Context, uses []apikey.Use) error {
+	// In one order, so that two processes do not each wait for the other.
+	uses = slices.SortedFunc(slices.Values(uses), func(a, b apikey.Use) int { return strings.Compare(a.ID, b.ID) })
 	return k.db.Tx(ctx, func(tx *Tx) error {
 		for _, u := range uses {
 			if _, err := tx.Exec(keyTouch, u.At.UnixMicro(), u.ID); err != nil {

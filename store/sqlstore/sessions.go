@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/merlonhq/merlon/session"
@@ -37,7 +39,7 @@ var errSessionTaken = errors.New("sqlstore: the id or the hash of the session is
 
 // Create implements [session.Store].
 func (s *Sessions) Create(ctx context.Context, r session.Record) error {
-	added, err := s.db.Exec(ctx, sessionAdd, sessionArgs(&r)...)
+	added, err := s.db.execLocked(ctx, r.UserID, sessionAdd, sessionArgs(&r)...)
 	if err == nil && added == 0 {
 		err = errSessionTaken
 	}
@@ -78,6 +80,9 @@ func (s *Sessions) List(ctx context.Context, userID string, limit int) ([]sessio
 // Replace implements [session.Store].
 func (s *Sessions) Replace(ctx context.Context, oldID string, next session.Record) error {
 	return s.db.Tx(ctx, func(tx *Tx) error {
+		if err := tx.Lock(next.UserID); err != nil {
+			return err
+		}
 		deleted, err := tx.Exec(sessionRemove, oldID)
 		if err != nil {
 			return err
@@ -104,19 +109,24 @@ func (s *Sessions) Delete(ctx context.Context, id, userID string) error {
 
 // DeleteUser implements [session.Store].
 func (s *Sessions) DeleteUser(ctx context.Context, userID, except string) (int, error) {
-	deleted, err := s.db.Exec(ctx, sessionEndUser, userID, except)
+	deleted, err := s.db.execLocked(ctx, userID, sessionEndUser, userID, except)
 	return int(deleted), err
 }
 
 // DeleteSessions is [Sessions.DeleteUser] in the transaction, for a change of a credential that ends the sessions it
 // began.
 func (t *Tx) DeleteSessions(userID, except string) (int, error) {
+	if err := t.Lock(userID); err != nil {
+		return 0, err
+	}
 	deleted, err := t.Exec(sessionEndUser, userID, except)
 	return int(deleted), err
 }
 
 // Touch implements [session.Store].
 func (s *Sessions) Touch(ctx context.Context, seen []session.Seen) error {
+	// In one order, so that two processes do not each wait for the other.
+	seen = slices.SortedFunc(slices.Values(seen), func(a, b session.Seen) int { return strings.Compare(a.ID, b.ID) })
 	return s.db.Tx(ctx, func(tx *Tx) error {
 		for _, one := range seen {
 			if _, err := tx.Exec(sessionTouch, one.At.UnixMicro(), one.ID); err != nil {

@@ -12,9 +12,10 @@ const maxStmts = 256
 
 // A handle is a database with the statements that are prepared on it.
 type handle struct {
-	db    *sql.DB
-	mu    sync.RWMutex
-	stmts map[string]*sql.Stmt
+	db      *sql.DB
+	prepare bool // whether to keep statements prepared
+	mu      sync.RWMutex
+	stmts   map[string]*sql.Stmt
 }
 
 // A stmt is a statement that can be run, prepared or not.
@@ -26,6 +27,9 @@ type stmt interface {
 
 // stmt returns query prepared.
 func (h *handle) stmt(ctx context.Context, query string) (stmt, error) {
+	if !h.prepare {
+		return unprepared{h.db, query}, nil
+	}
 	h.mu.RLock()
 	s, n := h.stmts[query], len(h.stmts)
 	h.mu.RUnlock()
@@ -52,8 +56,15 @@ func (h *handle) stmt(ctx context.Context, query string) (stmt, error) {
 	return made, nil
 }
 
+// A querier is a handle or a transaction.
+type querier interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
 type unprepared struct {
-	db    *sql.DB
+	db    querier
 	query string
 }
 

@@ -101,11 +101,17 @@ func (s *Store) Create(ctx context.Context, u User) (User, error) {
 	}
 	u.CreatedAt, u.UpdatedAt, u.PasswordChangedAt = now, now, now
 	at := now.UnixMicro()
-	added, err := s.db.Exec(ctx, create, u.ID, u.Username, u.Email, u.FullName, u.Bio, u.Website, u.Role, u.Disabled,
-		u.PasswordHash, at, at, at, emailKey(u.Email))
-	if err == nil && added == 0 {
-		err = ErrExists
-	}
+	err := s.db.Tx(ctx, func(tx *sqlstore.Tx) error {
+		if err := tx.Lock(emailLock(u.Email)); err != nil {
+			return err
+		}
+		added, err := tx.Exec(create, u.ID, u.Username, u.Email, u.FullName, u.Bio, u.Website, u.Role, u.Disabled,
+			u.PasswordHash, at, at, at, emailKey(u.Email))
+		if err == nil && added == 0 {
+			err = ErrExists
+		}
+		return err
+	})
 	if err != nil {
 		return User{}, err
 	}
@@ -150,7 +156,7 @@ func (s *Store) Count(ctx context.Context) (n int, err error) {
 
 // UpdateProfile replaces the profile of the account id. ErrExists says that another account has the e-mail address.
 func (s *Store) UpdateProfile(ctx context.Context, id string, p Profile) error {
-	return s.change(ctx, id, ErrExists, updateProfile,
+	return s.changeAnd(ctx, id, ErrExists, emailLock(p.Email), nothing, updateProfile,
 		p.Email, emailKey(p.Email), p.FullName, p.Bio, p.Website, s.now().UnixMicro(), id)
 }
 
@@ -166,7 +172,7 @@ func (s *Store) SetPassword(ctx context.Context, id, oldHash, newHash, keepSessi
 		_, err := tx.DeleteGrants(id, keepSession)
 		return err
 	}
-	return s.changeAnd(ctx, id, ErrConflict, endSessions, setPassword, newHash, s.now().UnixMicro(), id, oldHash)
+	return s.changeAnd(ctx, id, ErrConflict, "", endSessions, setPassword, newHash, s.now().UnixMicro(), id, oldHash)
 }
 
 // Rehash replaces the hash of the same password by a better one, provided that it is still oldHash: otherwise the error
@@ -188,14 +194,22 @@ func (s *Store) SetDisabled(ctx context.Context, id string, disabled bool) error
 // change runs a statement that changes the account id. When it changed nothing, the account does not exist, or else
 // the error is otherwise.
 func (s *Store) change(ctx context.Context, id string, otherwise error, query string, args ...any) error {
-	return s.changeAnd(ctx, id, otherwise, func(*sqlstore.Tx) error { return nil }, query, args...)
+	return s.changeAnd(ctx, id, otherwise, "", nothing, query, args...)
 }
 
-// changeAnd is change with something more to do in the same transaction.
-func (s *Store) changeAnd(ctx context.Context, id string, otherwise error, more func(*sqlstore.Tx) error, query string, args ...any) error {
+func nothing(*sqlstore.Tx) error { return nil }
+
+// changeAnd is change with a name to lock before it, unless that is empty, and something more to do in the same
+// transaction.
+func (s *Store) changeAnd(ctx context.Context, id string, otherwise error, lock string, more func(*sqlstore.Tx) error, query string, args ...any) error {
 	// Also after an error: the change may have been made when the deadline came.
 	defer s.cache.forget(id)
 	return s.db.Tx(ctx, func(tx *sqlstore.Tx) error {
+		if lock != "" {
+			if err := tx.Lock(lock); err != nil {
+				return err
+			}
+		}
 		changed, err := tx.Exec(query, args...)
 		if err != nil {
 			return err
@@ -215,6 +229,10 @@ func (s *Store) changeAnd(ctx context.Context, id string, otherwise error, more 
 		return otherwise
 	})
 }
+
+// emailLock is the name that is locked while an address is given to an account: whether another one has it must stay
+// true until then.
+func emailLock(email string) string { return "email " + emailKey(email) }
 
 // emailKey returns what addresses are compared by. Whether the part before the @ is case-sensitive is for the receiving
 // host to say (RFC 5321, section 2.4); in practice none is, and two accounts that differ in it would be one mailbox. The

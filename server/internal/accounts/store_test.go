@@ -1,8 +1,11 @@
 package accounts_test
 
 import (
+	"context"
 	"crypto/sha256"
+	"database/sql"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -11,7 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/merlonhq/merlon/e2e/postgrestest"
 	"github.com/merlonhq/merlon/server/internal/accounts"
+	"github.com/merlonhq/merlon/server/internal/postgres"
 	"github.com/merlonhq/merlon/server/internal/sqlite"
 	"github.com/merlonhq/merlon/session"
 	"github.com/merlonhq/merlon/store/sqlstore"
@@ -29,21 +34,94 @@ var epoch = time.Date(2026, 3, 1, 12, 0, 0, 123456000, time.UTC)
 type fixture struct {
 	*accounts.Store
 	*clock
-	file *sqlite.DB
+	file database
 	db   *sqlstore.DB
+}
+
+// A database is one of the two kinds.
+type database interface {
+	Migrate(ctx context.Context) error
+	Writer() *sql.DB
+	Reader() *sql.DB
+	Close() error
+}
+
+// onPostgres is the test that runs the others on PostgreSQL.
+const onPostgres = "TestEverythingOnPostgreSQL"
+
+func TestEverythingOnPostgreSQL(t *testing.T) {
+	for name, test := range map[string]func(*testing.T){
+		"AccessSeesWhatThisProcessChangedAtOnce":               TestAccessSeesWhatThisProcessChangedAtOnce,
+		"AccessSeesWhatAnotherProcessChangedWithinASecond":     TestAccessSeesWhatAnotherProcessChangedWithinASecond,
+		"AccessOutlivesAnOutageForNoLongerThanItsBound":        TestAccessOutlivesAnOutageForNoLongerThanItsBound,
+		"AReadThatAChangeOvertookIsNotKept":                    TestAReadThatAChangeOvertookIsNotKept,
+		"WhatIsCreatedComesBackAsItWas":                        TestWhatIsCreatedComesBackAsItWas,
+		"AUsernameAndAnEmailAddressAreTakenOnce":               TestAUsernameAndAnEmailAddressAreTakenOnce,
+		"OfParallelRegistrationsOneSucceeds":                   TestOfParallelRegistrationsOneSucceeds,
+		"AProfileIsReplacedAndNothingElse":                     TestAProfileIsReplacedAndNothingElse,
+		"OfParallelClaimsToAnAddressOneSucceeds":               TestOfParallelClaimsToAnAddressOneSucceeds,
+		"APasswordIsReplacedOnlyByWhoKnowsTheOneBefore":        TestAPasswordIsReplacedOnlyByWhoKnowsTheOneBefore,
+		"APasswordAndTheSessionsOfTheOneBeforeChangeInOneStep": TestAPasswordAndTheSessionsOfTheOneBeforeChangeInOneStep,
+		"AnAccountCanBeNamedBeforeItIsMade":                    TestAnAccountCanBeNamedBeforeItIsMade,
+		"ADatabaseThatIsAwayIsAnOutage":                        TestADatabaseThatIsAwayIsAnOutage,
+	} {
+		t.Run(name, test)
+	}
+}
+
+func openDatabase(t testing.TB) (database, sqlstore.Dialect) {
+	t.Helper()
+	if strings.HasPrefix(t.Name(), onPostgres) {
+		db, err := postgres.Open(t.Context(), postgres.Config{URL: postgrestest.Schema(t)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return db, sqlstore.PostgreSQL
+	}
+	db, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "merlon.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return db, sqlstore.SQLite
+}
+
+// A new account and the profile of another one want the same address at once.
+func TestOfParallelClaimsToAnAddressOneSucceeds(t *testing.T) {
+	f := setUp(t, 0)
+	a, b := f.create(t, "ada", "ada@example.com"), f.create(t, "bob", "bob@example.com")
+	for n := range 10 {
+		wanted := fmt.Sprintf("wanted%d@example.com", n)
+		errs := make([]error, 3)
+		var wg sync.WaitGroup
+		wg.Go(func() { errs[0] = f.UpdateProfile(t.Context(), a.ID, accounts.Profile{Email: wanted}) })
+		wg.Go(func() { errs[1] = f.UpdateProfile(t.Context(), b.ID, accounts.Profile{Email: strings.ToUpper(wanted)}) })
+		wg.Go(func() {
+			_, errs[2] = f.Create(t.Context(), accounts.User{Username: fmt.Sprintf("new%d", n), Email: wanted, Role: "user"})
+		})
+		wg.Wait()
+		won := 0
+		for _, err := range errs {
+			switch {
+			case err == nil:
+				won++
+			case !errors.Is(err, accounts.ErrExists):
+				t.Errorf("a loser: %v, want ErrExists", err)
+			}
+		}
+		if won != 1 {
+			t.Errorf("%d have the address: %v", won, errs)
+		}
+	}
 }
 
 func setUp(t testing.TB, entries int) fixture {
 	t.Helper()
-	file, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "merlon.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
+	file, dialect := openDatabase(t)
 	t.Cleanup(func() { file.Close() })
 	if err := file.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	db, err := sqlstore.New(sqlstore.Config{Writer: file.Writer(), Reader: file.Reader(), Dialect: sqlstore.SQLite, Timeout: 30 * time.Second})
+	db, err := sqlstore.New(sqlstore.Config{Writer: file.Writer(), Reader: file.Reader(), Dialect: dialect, Timeout: 30 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

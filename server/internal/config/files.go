@@ -9,14 +9,14 @@ import (
 const sqliteScheme = "sqlite:"
 
 func checkDatabaseURL(v string) *fault {
-	const fix = "write sqlite:FILE, such as sqlite:merlon.db"
+	const fix = "write sqlite:FILE, such as sqlite:merlon.db, or postgres://user:password@host:5432/database"
 	file, ok := strings.CutPrefix(v, sqliteScheme)
 	scheme, _, _ := strings.Cut(v, ":")
 	switch {
 	case scheme == "postgres" || scheme == "postgresql":
-		return &fault{idNotInThisVersion, "is PostgreSQL, and this version supports sqlite only", fix}
+		return checkPostgresURL(v)
 	case !ok:
-		return &fault{idDatabaseURL, "does not begin with sqlite:", fix}
+		return &fault{idDatabaseURL, "does not begin with sqlite: or postgres:", fix}
 	case file == "" || strings.HasPrefix(file, "//") || strings.HasPrefix(file, ":") || strings.HasPrefix(file, "file:") || strings.ContainsAny(file, "?#"):
 		return &fault{idDatabaseURL, "is not the path of a database file", fix}
 	}
@@ -43,8 +43,10 @@ func (l *loader) checkFiles(s *Settings) {
 	}
 	database := s.DatabaseFile()
 	written := []named{{"database_url", database}, {"audit.log", s.Audit.Log}}
-	others := append(read, named{"database_url", database}, named{"the journal of database_url", database + "-wal"},
-		named{"the index of database_url", database + "-shm"})
+	others := append(read, named{"database_url", database})
+	if database != "" {
+		others = append(others, named{"the journal of database_url", database + "-wal"}, named{"the index of database_url", database + "-shm"})
+	}
 	for _, w := range written {
 		for _, o := range others {
 			if w.file == "" || o.file == "" || o.setting == w.setting || filepath.Clean(w.file) != filepath.Clean(o.file) || !l.fine(w.setting, o.setting) {

@@ -64,6 +64,9 @@ const (
 	idNotTogether = "merlon.E060" // not of a load, see NotTogether
 	idTokenHeader = "merlon.E061"
 
+	idPostgresURL       = "merlon.E085"
+	idPostgresParameter = "merlon.E086"
+
 	idCredentialRoute = "merlon.W001"
 	idHSTSUnsent      = "merlon.W002"
 	idLoopbackListen  = "merlon.W003"
@@ -112,7 +115,7 @@ func Docs() []Doc {
 		{idRuleName, "the name of a rate limit rule", "Names are unique, lower case, and not those of the guards: they appear in answers and events."},
 		{idRuleMatch, "the pattern of a rate limit rule", "A method, a space and a path, in the form of net/http.ServeMux. A pattern that matches nothing limits nothing."},
 		{idRuleBy, "what a rate limit counts apart", "One of address, account, principal, principal_or_address, session, key, header:<Name>, route."},
-		{idDatabaseURL, "database_url is not sqlite:FILE", "A path after sqlite:, without parameters. An in-memory database would lose accounts and revocations."},
+		{idDatabaseURL, "database_url is not sqlite:FILE or postgres://…", "A path after sqlite:, without parameters, or the URL of a PostgreSQL database. An in-memory database would lose accounts and revocations."},
 		{idDotenv, "the file .env", "It is read in development only, so it cannot choose the environment."},
 		{idListedTwice, "an entry is listed twice", "The second one has no effect; one of them was probably meant to be another."},
 		{idNoEventLog, "security events go nowhere", "audit.log is empty and audit.stdout is false."},
@@ -139,6 +142,8 @@ func Docs() []Doc {
 		{idBurst, "burst and algorithm do not fit", "A token bucket has a rate, limit in window, and a burst; a sliding window has no burst, and refills whatever else it is told."},
 		{idExemptAddress, "an entry of insecure_exempt.addresses is no network to exempt", "An address or a prefix in CIDR form without host bits. One that covers a large part of the internet would switch the limits off."},
 		{idExemptReason, "insecure_exempt has addresses or a reason, not both", "Who is not limited is a hole; the reason, logged at start, is what tells it from a mistake."},
+		{idPostgresURL, "database_url is not the URL of a PostgreSQL database", "postgres://user:password@host:port/database. A password that is not percent-encoded moves the parts; what is left out is not taken from the environment."},
+		{idPostgresParameter, "a parameter of a PostgreSQL database_url", "A misspelt parameter would be ignored or sent to the server. sslmode is one that says what it does: allow and prefer may be clear text without a word."},
 		{idCredentialRoute, "a route that checks or makes credentials has no rule", "A rule list replaces the built-in one as a whole; without a rule by address or account, guessing on this route meets only the default limit."},
 		{idHSTSUnsent, "headers.hsts_max_age without TLS", "HSTS is sent over TLS only (RFC 6797 section 7.2), and nothing terminates it here."},
 		{idLoopbackListen, "listening on loopback without trusted_proxies", "Every client then has the address of the proxy in front: limits by address count them as one."},

@@ -72,6 +72,8 @@ func TestEachIDHasATriggerAndACleanNeighbour(t *testing.T) {
 		"E037": {y("secret_key_previous: [" + testKey + "]"), y("secret_key_previous: [" + testKey + "x]")},
 		"E050": {y("redirect_listen: \":80\""), y("redirect_listen: \":80\"\ntls: {cert: c, key: k}")},
 		"E051": {y("redirect_listen: \"127.0.0.1:8443\"\ntls: {cert: c, key: k}"), y("redirect_listen: \"127.0.0.1:8080\"\ntls: {cert: c, key: k}")},
+		"E085": {y("database_url: postgres://h/d"), y("database_url: postgres://u@h/d")},
+		"E086": {y("database_url: postgres://u@h/d?sslmode=prefer"), y("database_url: postgres://u@h/d?sslmode=require")},
 		"E055": {y("insecure_shadow: {controls: [crsf], reason: why}"), y("insecure_shadow: {controls: [csrf], reason: why}")},
 		"E056": {y("insecure_shadow: {controls: [csrf]}"), y("insecure_shadow: {controls: []}")},
 		"E057": {y("insecure_shadow: {reason: why}"), y("insecure_shadow: {reason: }")},

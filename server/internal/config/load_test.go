@@ -63,7 +63,7 @@ func TestVariables(t *testing.T) {
 		"Redis":                                {"MERLON_REDIS_URL=redis://h", nil, ""},
 		"Redis that did not expand":            {"MERLON_REDIS_URL=", []string{"E007"}, "empty"},
 		"Redis by a host alone":                {"MERLON_REDIS_URL=cache:6379", []string{"E065"}, "redis://"},
-		"PostgreSQL":                           {"MERLON_DATABASE_URL=postgres://h/d", []string{"E011"}, "sqlite only"},
+		"PostgreSQL":                           {"MERLON_DATABASE_URL=postgres://h/d", []string{"E085"}, "names no user"},
 		"a control character":                  {"MERLON_AUDIT__LOG=a\x1b[2Jb", []string{"E006"}, "control"},
 		"an empty secret":                      {"MERLON_DATABASE_URL=", []string{"E007"}, "empty"},
 	}

@@ -6,7 +6,7 @@ func meanings() map[string]string {
 	return map[string]string{
 		"environment":         "production refuses what is weak; development relaxes it for this machine.",
 		"listen":              "The address and port to serve, host:port; in development 127.0.0.1:8080.",
-		"database_url":        "The database, sqlite:FILE.",
+		"database_url":        "The database, sqlite:FILE or postgres://user:password@host:5432/database.",
 		"secret_key":          "At least 32 random bytes as text, which sign CSRF tokens and device cookies; required in production.",
 		"secret_key_previous": "Former secret keys, accepted for reading while a new one takes over.",
 		"origins":             "The web origins whose pages may call this service, for CORS and CSRF alike; https only in production.",

@@ -21,7 +21,8 @@ type Settings struct {
 	// Listen is the TCP address to serve, "host:port". Default ":8443";
 	// in development "127.0.0.1:8080".
 	Listen string
-	// DatabaseURL is "sqlite:FILE". Default "sqlite:merlon.db".
+	// DatabaseURL is "sqlite:FILE" or "postgres://user:password@host:port/database".
+	// Default "sqlite:merlon.db".
 	DatabaseURL Secret
 	// RedisURL is the server that limits are shared in, see [Settings.Redis]:
 	// "redis://:password@host:6379/0", "rediss://…" over TLS, "unix://…". Default none:
@@ -227,9 +228,14 @@ type InsecureShadow struct {
 	Reason   string   // required with Controls; logged at start
 }
 
-// DatabaseFile returns the FILE of a DatabaseURL "sqlite:FILE".
+// DatabaseFile returns the FILE of a DatabaseURL "sqlite:FILE", and "" for a database
+// that is no file.
 func (s Settings) DatabaseFile() string {
-	return strings.TrimPrefix(s.DatabaseURL.Reveal(), sqliteScheme)
+	file, ok := strings.CutPrefix(s.DatabaseURL.Reveal(), sqliteScheme)
+	if !ok {
+		return ""
+	}
+	return file
 }
 
 func defaults(environment string) Settings {

@@ -64,10 +64,12 @@ func secretsReadable(s *subject) []hit {
 
 func dataReadable(s *subject) []hit {
 	var out []hit
-	database := s.set.DatabaseFile()
-	for _, f := range []struct{ setting, file string }{
-		{"database_url", database}, {"database_url", database + "-wal"}, {"audit.log", s.set.Audit.Log},
-	} {
+	type named struct{ setting, file string }
+	files := []named{{"audit.log", s.set.Audit.Log}}
+	if database := s.set.DatabaseFile(); database != "" {
+		files = append([]named{{"database_url", database}, {"database_url", database + "-wal"}}, files...)
+	}
+	for _, f := range files {
 		if mode, ok := modeOf(f.file); ok && mode&notOwner != 0 {
 			out = append(out, s.at(f.setting, fmt.Sprintf("%s has mode %04o", f.file, mode), "chmod 0600 "+f.file)...)
 		}

@@ -263,7 +263,7 @@ func securitySchemes() object {
 		"session": object{"type": "apiKey", "in": "cookie", "name": identity.SessionCookie,
 			"description": "The session cookie that logging in sets. Unsafe methods need a CSRF token beside it."},
 		"access_token": object{"type": "http", "scheme": "bearer", "bearerFormat": "JWT",
-			"description": "An access token of POST /api/v1/auth/token (RFC 9068)."},
+			"description": "An access token of POST /api/v1/auth/token (RFC9068), verified as RFC8725 asks."},
 		"api_key": object{"type": "apiKey", "in": "header", "name": "X-API-Key",
 			"description": "An API key, such as mrl_live_…; also accepted as Authorization: Bearer."},
 	}

@@ -6,6 +6,8 @@ import (
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/merlonhq/merlon/server/internal/schema"
 )
 
 // What can be wrong with a database file or data directory. The error that wraps one of these names the path and what
@@ -18,7 +20,7 @@ var (
 	// ErrForeign: the database belongs to another program.
 	ErrForeign = errors.New("the database of another program")
 	// ErrNewer: a newer version of the program changed the schema.
-	ErrNewer = errors.New("has the schema of a newer version")
+	ErrNewer = schema.ErrNewer
 	// ErrReadOnly: the file or its directory cannot be written.
 	ErrReadOnly = errors.New("read-only")
 	// ErrCorrupt: SQLite found damage.

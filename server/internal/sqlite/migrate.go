@@ -2,74 +2,101 @@ package sqlite
 
 import (
 	"context"
-	"embed"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 
-	"github.com/pressly/goose/v3"
-
-	"github.com/merlonhq/merlon/server/module"
+	"github.com/merlonhq/merlon/server/internal/schema"
 	"github.com/merlonhq/merlon/store/sqlstore"
 )
-
-//go:embed migrations/*.sql
-var migrations embed.FS
 
 // Migrate brings the tables of the service up to date. It goes forward only, each migration in a transaction of its
 // own, under a lock that other processes wait for until their ctx ends. A schema newer than this program is refused
 // with [ErrNewer] and left as it is.
 func (db *DB) Migrate(ctx context.Context) error {
-	core, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	if err := db.migrate(ctx, "merlon_schema", core); err != nil {
-		return err
-	}
-	return db.migrate(ctx, "merlon_schema_store", sqlstore.Migrations())
+	_, err := db.Up(ctx, schema.Core()...)
+	return err
 }
 
 // MigrateModule brings the tables of a module up to date, as [DB.Migrate] does for the service's own. name is one
-// that [module.IsName] accepts. fsys has the module's migrations at its root, named as
+// that [module.IsName] accepts. fsys has the module's migrations, named as
 // 00001_words.sql, each beginning with a line `-- +goose Up`. Modules count their versions apart.
 func (db *DB) MigrateModule(ctx context.Context, name string, fsys fs.FS) error {
-	if !module.IsName(name) { // it goes into the name of a table, without quotes
-		return fmt.Errorf("module name %q: must be a lower-case letter and up to 31 of a-z, 0-9 and _", name)
-	}
-	if err := db.migrate(ctx, "merlon_module_"+name, fsys); err != nil {
-		return fmt.Errorf("module %s: %w", name, err)
-	}
-	return nil
-}
-
-// migrate applies what is new in fsys. table, where the versions are kept, is a name that needs no quotes.
-func (db *DB) migrate(ctx context.Context, table string, fsys fs.FS) error {
-	unlock, err := lockSetup(ctx, db.path)
+	set, err := schema.Module(name, fsys)
 	if err != nil {
 		return err
 	}
+	_, err = db.Up(ctx, set)
+	return err
+}
+
+// Up applies what is new in the sets and returns it.
+func (db *DB) Up(ctx context.Context, sets ...schema.Set) ([]schema.Step, error) {
+	unlock, err := lockSetup(ctx, db.path)
+	if err != nil {
+		return nil, err
+	}
 	defer unlock()
-	p, err := goose.NewProvider(goose.DialectSQLite3, db.writer, fsys,
-		goose.WithTableName(table), goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
-	if err != nil {
-		return fmt.Errorf("migrations: %w", err)
+	var done []schema.Step
+	for _, set := range sets {
+		steps, err := set.Up(ctx, db.writer, sqlstore.SQLite)
+		done = append(done, steps...)
+		if err != nil {
+			return done, explain(db.path, err)
+		}
 	}
-	have, known, err := p.GetVersions(ctx)
-	if err != nil {
-		return explain(db.path, err)
+	return done, nil
+}
+
+// Steps returns every migration of the sets and whether it is applied. It changes nothing and needs no [DB.Open]: where
+// there is no file, nothing is applied.
+func (db *DB) Steps(ctx context.Context, sets ...schema.Set) ([]schema.Step, error) {
+	_, err := os.Stat(db.path)
+	missing := errors.Is(err, fs.ErrNotExist)
+	if err != nil && !missing {
+		return nil, fmt.Errorf("database %s: %w", db.path, readOnly(err))
 	}
-	if have > known {
-		return fmt.Errorf("database %s: %w (%s is at %d, this program knows %d): run that version, or restore a backup from before it",
-			db.path, ErrNewer, table, have, known)
+	if !missing {
+		if err := checkOurs(ctx, db.reader); err != nil {
+			return nil, explain(db.path, err)
+		}
 	}
-	_, err = p.Up(ctx)
-	var partial *goose.PartialError
-	if errors.As(err, &partial) {
-		return explain(db.path, fmt.Errorf("migration %s: %w", partial.Failed.Source.Path, partial.Err))
+	version := func(table string) (n int64, err error) {
+		var found int
+		if missing {
+			return 0, nil
+		}
+		err = db.reader.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema WHERE name = $1", table).Scan(&found)
+		if err != nil || found == 0 {
+			return 0, err
+		}
+		err = db.reader.QueryRowContext(ctx, schema.Version(table)).Scan(&n)
+		return n, err
 	}
-	if err != nil {
-		return explain(db.path, err)
+	var all []schema.Step
+	for _, set := range sets {
+		steps, err := set.Steps(db.reader, sqlstore.SQLite, version)
+		if err != nil {
+			return nil, explain(db.path, err)
+		}
+		all = append(all, steps...)
+	}
+	return all, nil
+}
+
+// checkOurs returns an error unless the database is new or ours.
+func checkOurs(ctx context.Context, db interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}) error {
+	var id int32
+	var objects int
+	if err := db.QueryRowContext(ctx, "SELECT application_id, (SELECT count(*) FROM sqlite_schema) FROM pragma_application_id").Scan(&id, &objects); err != nil {
+		return err
+	}
+	if id != applicationID && (id != 0 || objects != 0) {
+		return fmt.Errorf("%w (application_id 0x%08x): name another path", ErrForeign, uint32(id))
 	}
 	return nil
 }

@@ -188,13 +188,8 @@ func (db *DB) setUp(ctx context.Context) error {
 		return err
 	}
 	defer conn.Close()
-	var id int32
-	var objects int
-	if err := conn.QueryRowContext(ctx, "SELECT application_id, (SELECT count(*) FROM sqlite_schema) FROM pragma_application_id").Scan(&id, &objects); err != nil {
+	if err := checkOurs(ctx, conn); err != nil {
 		return err
-	}
-	if id != applicationID && (id != 0 || objects != 0) {
-		return fmt.Errorf("%w (application_id 0x%08x): name another path", ErrForeign, uint32(id))
 	}
 	var mode string
 	if err := conn.QueryRowContext(ctx, "PRAGMA journal_mode = WAL").Scan(&mode); err != nil {

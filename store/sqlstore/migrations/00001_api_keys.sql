@@ -1,6 +1,6 @@
 -- +goose Up
 
--- Instants are microseconds since 1970 in UTC, lists are JSON. The text is valid for SQLite and PostgreSQL.
+-- Instants are microseconds since 1970 in UTC, lists are JSON.
 
 CREATE TABLE api_keys (
     id                TEXT    PRIMARY KEY,   -- key_ and a UUID of version 7

@@ -1,7 +1,6 @@
 -- +goose Up
 
--- Instants are microseconds since 1970 in UTC, lists and objects are JSON. The text is valid for SQLite and
--- PostgreSQL.
+-- Instants are microseconds since 1970 in UTC, lists and objects are JSON.
 
 CREATE TABLE users (
     id                  TEXT    PRIMARY KEY,   -- usr_ and a UUID of version 7
