@@ -15,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 func TestDemoPrintsOneLineAndAccepts(t *testing.T) {
@@ -293,7 +294,17 @@ func TestPrintedCommands(t *testing.T) {
 				if strings.Contains(command, "<script>") && got.Content != "<p>Two <strong>merlons</strong> make a gap.</p>" {
 					t.Errorf("%s\nstored %q", said, got.Content)
 				}
-				if strings.Contains(command, "/events") && !(bytes.Contains(answer, []byte(`"malicious_csrf"`)) && bytes.Contains(answer, []byte(`"suspicious_content"`))) {
+				both := func() bool {
+					return bytes.Contains(answer, []byte(`"malicious_csrf"`)) && bytes.Contains(answer, []byte(`"suspicious_content"`))
+				}
+				if !strings.Contains(command, "/events") {
+					continue
+				}
+				// They are there within a second of an idle machine.
+				for deadline := time.Now().Add(patience); !both() && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+					answer = paste(t, "curl "+command)
+				}
+				if !both() {
 					t.Errorf("%s\nthe refusal and the script are not both recorded: %s", said, answer)
 				}
 			}
