@@ -16,6 +16,7 @@ require (
 require (
 	github.com/alecthomas/kong v1.17.0
 	github.com/goccy/go-yaml v1.19.2
+	github.com/jackc/pgx/v5 v5.12.0
 	github.com/joho/godotenv v1.5.1
 	github.com/pressly/goose/v3 v3.29.0
 	github.com/redis/rueidis v1.0.79
@@ -30,8 +31,6 @@ require (
 	golang.org/x/sys v0.49.0
 	pgregory.net/rapid v1.3.0
 )
-
-require github.com/jackc/pgx/v5 v5.12.0
 
 require (
 	github.com/aymerick/douceur v0.2.0 // indirect

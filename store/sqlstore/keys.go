@@ -6,8 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/netip"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/merlonhq/merlon/apikey"
@@ -48,10 +46,11 @@ const (
 		WHERE id = $4 AND version = $5 AND revoked_at IS NULL AND replaced_at IS NULL`
 	keyRevoke      = `UPDATE api_keys SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL`
 	keyRevokeOwner = `UPDATE api_keys SET revoked_at = $1 WHERE owner = $2 AND revoked_at IS NULL`
-	keyTouch       = `UPDATE api_keys SET last_used_at = $1 WHERE id = $2 AND (last_used_at IS NULL OR last_used_at < $1)`
 	keySweep       = `DELETE FROM api_keys WHERE id IN
 		(SELECT id FROM api_keys WHERE revoked_at < $1 OR expires_at < $1 LIMIT $2)`
 )
+
+var keyTouch = newToucher("api_keys", "last_used_at")
 
 // top is greater than every id.
 const top = "\U0010FFFF"
@@ -206,16 +205,11 @@ func (k *Keys) RevokeOwner(ctx context.Context, owner string, at time.Time) (int
 
 // Touch implements [apikey.Store].
 func (k *Keys) Touch(ctx context.Context, uses []apikey.Use) error {
-	// In one order, so that two processes do not each wait for the other.
-	uses = slices.SortedFunc(slices.Values(uses), func(a, b apikey.Use) int { return strings.Compare(a.ID, b.ID) })
-	return k.db.Tx(ctx, func(tx *Tx) error {
-		for _, u := range uses {
-			if _, err := tx.Exec(keyTouch, u.At.UnixMicro(), u.ID); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	seen := make([]touch, len(uses))
+	for i, u := range uses {
+		seen[i] = touch{u.ID, u.At.UnixMicro()}
+	}
+	return k.db.Tx(ctx, func(tx *Tx) error { return keyTouch.all(tx, seen) })
 }
 
 // Sweep implements [apikey.Store].

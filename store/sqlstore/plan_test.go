@@ -18,9 +18,9 @@ import (
 var statements = map[string]string{
 	"keyByLookup": keyByLookup, "keyByID": keyByID, "keyState": keyState, "keyCreate": keyCreate, "keyAdd": keyAdd, "keyCount": keyCount,
 	"keyList": keyList, "keyListOwner": keyListOwner, "keyUpdate": keyUpdate, "keyReplace": keyReplace, "keyRevoke": keyRevoke,
-	"keyRevokeOwner": keyRevokeOwner, "keyTouch": keyTouch, "keySweep": keySweep,
+	"keyRevokeOwner": keyRevokeOwner, "keyTouch": keyTouch[0], "keyTouch of one": keyTouch[2], "keySweep": keySweep,
 	"sessionAdd": sessionAdd, "sessionByHash": sessionByHash, "sessionList": sessionList, "sessionRemove": sessionRemove,
-	"sessionDelete": sessionDelete, "sessionEndUser": sessionEndUser, "sessionTouch": sessionTouch, "sessionSweep": sessionSweep,
+	"sessionDelete": sessionDelete, "sessionEndUser": sessionEndUser, "sessionTouch": sessionTouch[0], "sessionTouch of one": sessionTouch[2], "sessionSweep": sessionSweep,
 	"grantAdd": grantAdd, "grantByFamily": grantByFamily, "grantByID": grantByID, "grantList": grantList, "grantTrim": grantTrim,
 	"grantRotate": grantRotate, "grantRemove": grantRemove, "grantDelete": grantDelete, "grantEndUser": grantEndUser, "grantSweep": grantSweep,
 	"tokenKeyList": tokenKeyList, "tokenKeyAdd": tokenKeyAdd, "tokenKeyReseal": tokenKeyReseal, "tokenKeyDelete": tokenKeyDelete,
@@ -58,6 +58,7 @@ func TestEveryStatementHasAnIndexInPostgreSQL(t *testing.T) {
 		}
 	}
 	plan := func(name, query string) string {
+		name = strings.ReplaceAll(name, " ", "_")
 		if _, err := db.Exec("PREPARE " + name + " AS " + query); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -119,7 +120,7 @@ func TestEveryStatementUsesAnIndex(t *testing.T) {
 			if err := rows.Scan(&id, &parent, &unused, &step); err != nil {
 				t.Fatal(err)
 			}
-			if strings.HasPrefix(step, "SCAN") && !strings.Contains(step, "CONSTANT ROW") || strings.Contains(step, "TEMP B-TREE") {
+			if strings.HasPrefix(step, "SCAN") && !strings.Contains(step, "CONSTANT ROW") && step != "SCAN v" || strings.Contains(step, "TEMP B-TREE") {
 				t.Errorf("%s: %s", name, step)
 			}
 		}

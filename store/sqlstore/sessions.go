@@ -6,8 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/netip"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/merlonhq/merlon/session"
@@ -30,10 +28,11 @@ const (
 	sessionRemove  = `DELETE FROM sessions WHERE id = $1`
 	sessionDelete  = `DELETE FROM sessions WHERE id = $1 AND user_id = $2`
 	sessionEndUser = `DELETE FROM sessions WHERE user_id = $1 AND id <> $2`
-	sessionTouch   = `UPDATE sessions SET last_seen_at = $1 WHERE id = $2 AND last_seen_at < $1`
 	sessionSweep   = `DELETE FROM sessions WHERE id IN
 		(SELECT id FROM sessions WHERE last_seen_at <= $1 OR created_at <= $2 LIMIT $3)`
 )
+
+var sessionTouch = newToucher("sessions", "last_seen_at")
 
 var errSessionTaken = errors.New("sqlstore: the id or the hash of the session is taken")
 
@@ -125,16 +124,11 @@ func (t *Tx) DeleteSessions(userID, except string) (int, error) {
 
 // Touch implements [session.Store].
 func (s *Sessions) Touch(ctx context.Context, seen []session.Seen) error {
-	// In one order, so that two processes do not each wait for the other.
-	seen = slices.SortedFunc(slices.Values(seen), func(a, b session.Seen) int { return strings.Compare(a.ID, b.ID) })
-	return s.db.Tx(ctx, func(tx *Tx) error {
-		for _, one := range seen {
-			if _, err := tx.Exec(sessionTouch, one.At.UnixMicro(), one.ID); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	touches := make([]touch, len(seen))
+	for i, one := range seen {
+		touches[i] = touch{one.ID, one.At.UnixMicro()}
+	}
+	return s.db.Tx(ctx, func(tx *Tx) error { return sessionTouch.all(tx, touches) })
 }
 
 // Sweep implements [session.Store].

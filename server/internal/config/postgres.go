@@ -4,11 +4,12 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // postgresParameters are the parameters of a PostgreSQL URL and what they may be.
 func postgresParameters() map[string]func(string) bool {
-	text := func(v string) bool { return v != "" && !strings.ContainsAny(v, "\x00\r\n") }
+	text := func(v string) bool { return v != "" && !strings.ContainsFunc(v, unicode.IsControl) }
 	return map[string]func(string) bool{
 		"sslmode": func(v string) bool {
 			return v == "disable" || v == "require" || v == "verify-ca" || v == "verify-full"
@@ -29,12 +30,16 @@ func checkPostgresURL(v string) *fault {
 	malformed := func(message string) *fault { return &fault{idPostgresURL, message, form} }
 	u, err := url.Parse(v)
 	switch {
-	case err != nil || u.Opaque != "" || u.Fragment != "" || strings.Contains(v, "#"):
+	case err != nil || u.Opaque != "" || strings.Contains(v, "#") || strings.HasSuffix(u.Host, ":"):
 		return malformed("is not the URL of a PostgreSQL database")
 	case u.User == nil || u.User.Username() == "":
 		return malformed("names no user")
 	case u.Path == "" || u.Path == "/" || strings.Contains(u.Path[1:], "/"):
 		return malformed("names no database")
+	}
+	password, _ := u.User.Password()
+	if strings.ContainsFunc(u.User.Username()+password+u.Host+u.Path, unicode.IsControl) {
+		return malformed("has a control character")
 	}
 	if port := u.Port(); port != "" {
 		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {

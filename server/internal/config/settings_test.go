@@ -22,7 +22,7 @@ var settingRows = []struct {
 		"sqlite://x/y": "E032", "\"sqlite:file:x\"": "E032", "\"sqlite:m.db?mode=memory\"": "E032", "mysql://h/d": "E032", "postgres://h/d": "E085", "postgresql://h/d": "E085", "1": "E006",
 		"postgres://u:p@h/d": "", "postgresql://u@h:5432/d": "", "postgres://u:p@h:65535/d?sslmode=verify-full&pool_max_conns=1000&search_path=m": "", "\"postgres://u@/d?host=/run/postgresql\"": "",
 		"\"postgres://u:p@[::1]:5432/d?sslmode=disable\"": "", "postgres://u:p%40q%2F%23@h/d": "", "\"postgres:u@h/d\"": "E085", "postgres://u:p@h": "E085", "postgres://u:p@h/": "E085",
-		"postgres://u:p@h/d/e": "E085", "postgres://u:p@/d": "E085", "\"postgres://u:p@h/d?host=/x\"": "E085", "\"postgres://u:p#q@h/d\"": "E085", "postgres://u:p@h:0/d": "E085", "postgres://u:p@h:65536/d": "E085",
+		"postgres://u:p@h/d/e": "E085", "postgres://u:p@/d": "E085", "\"postgres://u:p@h/d?host=/x\"": "E085", "\"postgres://u:p#q@h/d\"": "E085", "postgres://u:p@h:0/d": "E085", "postgres://u:p@h:/d": "E085", "postgres://u:p@h/%00": "E085", "postgres://u:p%0a@h/d": "E085", "postgres://u@h/d?search_path=%00": "E086", "postgres://u:p@h:65536/d": "E085",
 		"postgres://u:p@h:x/d": "E085", "postgres://:p@h/d": "E085", "\"postgres://u:%zz@h/d\"": "E085", "\"postgres://u@h/d?a=%zz\"": "E085", "postgres://u:p@h/d?sslmode=prefer": "E086", "postgres://u:p@h/d?sslmode=allow": "E086",
 		"postgres://u:p@h/d?sslmod=disable": "E086", "postgres://u:p@h/d?sslmode=disable&sslmode=require": "E086", "postgres://u:p@h/d?pool_max_conns=0": "E086", "postgres://u:p@h/d?pool_max_conns=1001": "E086",
 		"\"postgres://u@/d?host=run\"": "E086", "postgres://u@h/d?search_path=": "E086", "postgres://u@h/d?statement_timeout=0": "E086"}},

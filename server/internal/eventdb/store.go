@@ -3,6 +3,7 @@ package eventdb
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -28,11 +29,32 @@ func New(db *sqlstore.DB) (*Store, error) {
 
 var errClosed = errors.New("eventdb: the store is closed")
 
-const (
-	insert = `INSERT INTO events (id, time, type, category, outcome, principal, address, body)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`
-	sweep = `DELETE FROM events WHERE id IN (SELECT id FROM events WHERE time < $1 ORDER BY time, id LIMIT $2)`
-)
+// insertSizes are how many events one statement writes. A batch that went event by event would take as many round
+// trips, and with a database at some distance more time than a call has.
+var insertSizes = [...]int{64, 8, 1}
+
+// inserts are the statements of insertSizes.
+var inserts = func() (all [len(insertSizes)]string) {
+	const columns = 8
+	for i, rows := range insertSizes {
+		text := `INSERT INTO events (id, time, type, category, outcome, principal, address, body) VALUES `
+		for n := range rows * columns {
+			switch {
+			case n == 0:
+				text += "("
+			case n%columns == 0:
+				text += "), ("
+			default:
+				text += ", "
+			}
+			text += fmt.Sprintf("$%d", n+1)
+		}
+		all[i] = text + ") ON CONFLICT DO NOTHING"
+	}
+	return all
+}()
+
+const sweep = `DELETE FROM events WHERE id IN (SELECT id FROM events WHERE time < $1 ORDER BY time, id LIMIT $2)`
 
 // Write implements [audit.Sink]: the batch is one transaction.
 func (s *Store) Write(ctx context.Context, batch []audit.Event, lines [][]byte) error {
@@ -43,12 +65,18 @@ func (s *Store) Write(ctx context.Context, batch []audit.Event, lines [][]byte) 
 		return nil
 	}
 	return s.db.Tx(ctx, func(tx *sqlstore.Tx) error {
-		for i, e := range batch {
-			e = e.Complete()
-			_, err := tx.Exec(insert, e.ID, e.Time.UnixMicro(), string(e.Type), string(e.Category), string(e.Outcome),
-				e.Principal, e.Address, body(e, lines[i]))
-			if err != nil {
-				return err
+		batch, lines := batch, lines
+		for i, rows := range insertSizes {
+			for ; len(batch) >= rows; batch, lines = batch[rows:], lines[rows:] {
+				var args []any
+				for j, e := range batch[:rows] {
+					e = e.Complete()
+					args = append(args, e.ID, e.Time.UnixMicro(), string(e.Type), string(e.Category), string(e.Outcome),
+						e.Principal, e.Address, body(e, lines[j]))
+				}
+				if _, err := tx.Exec(inserts[i], args...); err != nil {
+					return err
+				}
 			}
 		}
 		return nil

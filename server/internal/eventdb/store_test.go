@@ -43,6 +43,7 @@ func TestEverythingOnPostgreSQL(t *testing.T) {
 		"ALineThatIsNoneIsMadeAgain":                TestALineThatIsNoneIsMadeAgain,
 		"SweepForgetsTheOldestFirst":                TestSweepForgetsTheOldestFirst,
 		"ABatchIsWrittenWholeOrNotAtAll":            TestABatchIsWrittenWholeOrNotAtAll,
+		"BatchesOfEverySizeAreWrittenOnceEach":      TestBatchesOfEverySizeAreWrittenOnceEach,
 		"APipelineWritesToTheStore":                 TestAPipelineWritesToTheStore,
 		"AnyFilterAndLimitReturnWhatMatches":        TestAnyFilterAndLimitReturnWhatMatches,
 	} {
@@ -232,6 +233,30 @@ func TestABatchIsWrittenWholeOrNotAtAll(t *testing.T) {
 		t.Errorf("Query = %s, %v, want nothing", events, err)
 	}
 	write(t, s, batch[0])
+}
+
+func TestBatchesOfEverySizeAreWrittenOnceEach(t *testing.T) {
+	s, _ := setUp(t)
+	var batch []audit.Event
+	for n := range 64 + 2*8 + 3 {
+		batch = append(batch, audit.Event{ID: fmt.Sprintf("evt_%04d", n), Time: epoch.Add(time.Duration(n) * time.Second), Type: audit.AuthnLoginFail})
+	}
+	write(t, s, batch...)
+	write(t, s, append(batch, batch...)...) // again, and twice in one batch
+	events, _, err := s.Query(t.Context(), eventdb.Filter{}, "", 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := ids(t, events)
+	slices.Reverse(list)
+	if len(list) != len(batch) {
+		t.Fatalf("%d events, want %d", len(list), len(batch))
+	}
+	for n, id := range list {
+		if id != batch[n].ID {
+			t.Errorf("event %d is %s, want %s", n, id, batch[n].ID)
+		}
+	}
 }
 
 func TestAPipelineWritesToTheStore(t *testing.T) {
