@@ -143,7 +143,7 @@ func TestOnlyWhatTheBuildNeedsGetsIntoTheContext(t *testing.T) {
 // embeddedFiles returns the files that the sources in the context embed.
 func embeddedFiles(t *testing.T, f filter) map[string]bool {
 	t.Helper()
-	directive := regexp.MustCompile(`(?m)^//go:embed (.+)$`)
+	directive := regexp.MustCompile(`(?m)^\s*//go:embed (.+)$`)
 	out := map[string]bool{}
 	for _, path := range files(t) {
 		if !f.lets(path) || filepath.Ext(path) != ".go" {

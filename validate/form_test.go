@@ -2,11 +2,13 @@ package validate_test
 
 import (
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/exchange"
 	"github.com/merlonhq/merlon/validate"
 )
@@ -99,11 +101,14 @@ func TestTheContentTypeSaysWhatABodyIs(t *testing.T) {
 	} {
 		r := httptest.NewRequest("POST", "/", strings.NewReader(tt.body))
 		r.Header.Set("Content-Type", tt.media)
-		x := &exchange.Exchange{Context: t.Context(), Request: r, Body: []byte(tt.body)}
-		v, p := schema.ReadForm(x)
-		if (p == nil) != tt.ok || tt.ok && v.Name != "ada" {
-			t.Errorf("%s of %q: %+v, %v", tt.body, tt.media, v, p)
-		}
+		exchange.New(exchange.Config{Recorder: audit.Discard{}}).Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			x := exchange.FromContext(r.Context())
+			x.Body = []byte(tt.body)
+			v, p := schema.ReadForm(x)
+			if (p == nil) != tt.ok || tt.ok && v.Name != "ada" {
+				t.Errorf("%s of %q: %+v, %v", tt.body, tt.media, v, p)
+			}
+		})).ServeHTTP(httptest.NewRecorder(), r)
 	}
 }
 

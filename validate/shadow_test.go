@@ -35,7 +35,7 @@ func TestSchemasInShadow(t *testing.T) {
 		{"SQL in a line, in shadow", `{` + base + `,` + sql + `}`, []string{"validate"}, 200,
 			[]string{"malicious_sqli would_refuse [control=validate code=invalid-content status=422 members=/full_name suspicious-content]"}, 0, 1},
 		{"SQL in a line beside what the schema does not take, in shadow", `{` + base + `,` + sql + `,"x":1}`, []string{"validate"}, 422,
-			[]string{"malicious_sqli refused [control=validate code=invalid-content status=422 members=/x unknown-member, /full_name suspicious-content]"}, 1, 0},
+			[]string{"malicious_sqli refused [control=validate code=invalid-content status=422 members=/… unknown-member, /full_name suspicious-content]"}, 1, 0},
 		{"a name that markup would change, in shadow", `{"username":"<b>bob</b>","email":"a@example.com","password":"correct horse"}`, []string{"validate"}, 422,
 			[]string{"suspicious_content refused [control=validate code=invalid-content status=422 members=/username suspicious-content]"}, 1, 0},
 		{"nothing to tell, in shadow", `{` + base + `,"full_name":"x or y"}`, []string{"validate"}, 200, nil, 0, 0},

@@ -288,6 +288,7 @@ func (t *tester) giveBackIsExact() {
 		a := t.req(l, half)
 		reserved := t.take(a)
 		time.Sleep(l.Window / 2)
+		since := time.Now()
 		t.want("the other half", t.take(a)[0], true, 0)
 		if err := t.store.GiveBack(context.Background(), []ratelimit.Request{a}, reserved); err != nil {
 			t.Fatal(err)
@@ -295,8 +296,9 @@ func (t *tester) giveBackIsExact() {
 		t.want("the half given back", t.take(a)[0], true, 0)
 		time.Sleep(l.Window*3/4 - l.Window/2) // both halves taken at 1/2 still count at 3/4
 		a.Weight = 1
-		if r := t.take(a)[0]; r.Allowed || r.RetryAfter < l.Window/2 {
-			t.Errorf("limit %d: allowed %v, retry after %v; want refused for another half window or more", l.Max, r.Allowed, r.RetryAfter)
+		r := t.take(a)[0]
+		if left := l.Window - time.Since(since); left > 0 && (r.Allowed || r.RetryAfter < left) {
+			t.Errorf("limit %d: allowed %v, retry after %v; want refused for another %v or more", l.Max, r.Allowed, r.RetryAfter, left)
 		}
 	}
 }
@@ -322,16 +324,17 @@ func (t *tester) retryAfter() {
 }
 
 func (t *tester) bucket() {
-	l := ratelimit.Limit{Max: 10, Window: time.Second, Algorithm: ratelimit.TokenBucket, Burst: 3}
+	// One unit a second: a call may take a while on a busy machine.
+	l := ratelimit.Limit{Max: 1, Window: time.Second, Algorithm: ratelimit.TokenBucket, Burst: 3}
 	q := t.req(l, 1)
 	for i := range 3 {
 		t.want("burst", t.take(q)[0], true, 2-i)
 	}
 	r := t.take(q)[0]
-	if r.Allowed || r.RetryAfter > 100*time.Millisecond {
-		t.Errorf("after the burst: %+v; want refused for at most 100ms", r)
+	if r.Allowed || r.RetryAfter > time.Second {
+		t.Errorf("after the burst: %+v; want refused for at most a second", r)
 	}
-	time.Sleep(5 * 100 * time.Millisecond)
+	time.Sleep(3*time.Second + 100*time.Millisecond)
 	t.want("a full bucket again", t.peekAt(q)[0], true, 3)
 }
 
@@ -462,8 +465,8 @@ func (t *tester) random() {
 		}
 		// A decision falls between the moments before and after its call: the logs hold both.
 		var early, lately Log
-		start := time.Now()
-		for time.Since(start) < 4*time.Second {
+		start, decided := time.Now(), 0
+		for time.Since(start) < 4*time.Second || decided < 10 {
 			time.Sleep(time.Duration(rnd.Int64N(int64(2 * l.Window / time.Duration(l.Max)))))
 			q.Weight = 1 + rnd.Uint32N(uint32(min(3, l.Max)))
 			weight := int(q.Weight)
@@ -471,8 +474,12 @@ func (t *tester) random() {
 			r := t.take(q)[0]
 			after := time.Since(start)
 			if after-before > l.Window/2 {
-				t.Fatalf("a call took %v: nothing can be said about windows of %v", after-before, l.Window)
+				// Nothing can be said about a call that took so long: another count begins.
+				q = t.req(l, 1)
+				early, lately = Log{}, Log{}
+				continue
 			}
+			decided++
 			if r.Allowed {
 				early.Add(before, weight)
 				lately.Add(after, weight)

@@ -4,6 +4,7 @@ package redisstore_test
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -35,6 +36,10 @@ func TestCluster(t *testing.T) {
 	t.Run("several slots", func(t *testing.T) { testSlotsGiveBack(t, servers) })
 	t.Run("several slots under load", func(t *testing.T) { testSlotsUnderLoad(t, servers) })
 	t.Run("each server holds some of it", func(t *testing.T) {
+		store := newStore(t, servers[0].Addr)
+		for i := range 60 {
+			take(t, store, ratelimit.Request{Key: key("spread", ratelimit.KindOther, fmt.Sprint(i)), Limit: &minuteOf100})
+		}
 		for _, s := range servers {
 			if n, err := strconv.Atoi(strings.TrimPrefix(s.Do("DBSIZE"), ":")); err != nil || n == 0 {
 				t.Errorf("%s holds %d keys (%v); want some on each", s.Addr, n, err)

@@ -4,6 +4,7 @@ package redisstore_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -37,6 +38,12 @@ func newClocked(t *testing.T, addr string) *clocked {
 		source := strings.Replace(s.Source, serverTime, "local time = {0, tonumber(ARGV[#KEYS + 1])}", 1)
 		if source == s.Source {
 			return nil, fmt.Errorf("the script does not read the time by %q", serverTime)
+		}
+		// The server forgets by its own clock, which does not wait for the test's on a slow machine.
+		if life := strings.Replace(source, "ceil(life / 1000) + 1", "ceil(life / 1000) + 600000", 1); life != source {
+			source = life
+		} else {
+			return nil, errors.New("the script does not set expiries as it did")
 		}
 		// The digest is of no script, hence NOSCRIPT.
 		now := strconv.FormatInt(epoch+c.now.Microseconds(), 10)
