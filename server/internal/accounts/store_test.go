@@ -62,6 +62,7 @@ func TestEverythingOnPostgreSQL(t *testing.T) {
 		"OfParallelClaimsToAnAddressOneSucceeds":               TestOfParallelClaimsToAnAddressOneSucceeds,
 		"APasswordIsReplacedOnlyByWhoKnowsTheOneBefore":        TestAPasswordIsReplacedOnlyByWhoKnowsTheOneBefore,
 		"APasswordAndTheSessionsOfTheOneBeforeChangeInOneStep": TestAPasswordAndTheSessionsOfTheOneBeforeChangeInOneStep,
+		"ALoginDoesNotOutliveAChangeOfItsPassword":             TestALoginDoesNotOutliveAChangeOfItsPassword,
 		"AnAccountCanBeNamedBeforeItIsMade":                    TestAnAccountCanBeNamedBeforeItIsMade,
 		"ADatabaseThatIsAwayIsAnOutage":                        TestADatabaseThatIsAwayIsAnOutage,
 	} {
@@ -83,6 +84,42 @@ func openDatabase(t testing.TB) (database, sqlstore.Dialect) {
 		t.Fatal(err)
 	}
 	return db, sqlstore.SQLite
+}
+
+// A login that verified the old password begins its session while another node changes the password: it is ended, or the
+// login sees the change.
+func TestALoginDoesNotOutliveAChangeOfItsPassword(t *testing.T) {
+	f := setUp(t, 0)
+	u := f.create(t, "ada", "ada@example.com")
+	for n := range 60 {
+		before := f.get(t, u.ID)
+		s := session.Record{ID: fmt.Sprintf("ses_%d", n), UserID: u.ID, Hash: sha256.Sum256([]byte{byte(n)}), CreatedAt: epoch, LastSeenAt: epoch}
+		var seen accounts.User
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if err := f.SetPassword(t.Context(), u.ID, before.PasswordHash, fmt.Sprintf("$hash$%d", n+2), ""); err != nil {
+				t.Error(err)
+			}
+		})
+		wg.Go(func() {
+			time.Sleep(time.Duration(n%10) * 100 * time.Microsecond) // in every stage of the other
+			err := f.db.Sessions().Create(t.Context(), s)
+			if err == nil {
+				seen, err = f.ByID(t.Context(), u.ID)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+		wg.Wait()
+		_, err := f.db.Sessions().Lookup(t.Context(), s.Hash)
+		if err == nil && seen.PasswordChangedAt.Equal(before.PasswordChangedAt) {
+			t.Fatalf("round %d: a session of the old password lives, and its login did not see the change", n)
+		}
+		if err != nil && !errors.Is(err, session.ErrNotFound) {
+			t.Fatal(err)
+		}
+	}
 }
 
 // A new account and the profile of another one want the same address at once.
