@@ -74,6 +74,8 @@ func (t Type) Description() string {
 		return "What arrives does not fit the configuration."
 	case SysMonitorDisabled:
 		return "A control does not refuse: it is switched off, or in shadow."
+	case SysLogCheckpoint:
+		return "The event log up to here was signed."
 	case SysRecovered:
 		return "A part of the service works again."
 	}

@@ -56,6 +56,8 @@ const (
 	SysMisconfigured Type = "sys_misconfigured"
 
 	SysMonitorDisabled Type = "sys_monitor_disabled"
+	// SysLogCheckpoint is a signature over the event log up to it, see [Checkpoint].
+	SysLogCheckpoint Type = "sys_log_checkpoint"
 )
 
 // Category returns the category of t, which follows from its first word, but
