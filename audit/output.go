@@ -1,8 +1,8 @@
 package audit
 
 import (
-	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync/atomic"
@@ -15,12 +15,14 @@ const (
 	lastRetry  = time.Second
 )
 
-// An output is a sink with what the writer knows of it. Only the writer uses
-// it, but for the counters.
+// An output is a sink with what the goroutine that writes to it knows of it. Only
+// that one uses it, but for the counters.
 type output struct {
 	name    string
 	sink    Sink
-	limit   int // of pending
+	filter  func(Event) bool
+	spread  func(o *output, checkpoints []item) // to the other sinks
+	limit   int                                 // of pending
 	ctx     context.Context
 	timeout time.Duration
 	log     *slog.Logger
@@ -30,7 +32,7 @@ type output struct {
 	lastErr error
 	pause   time.Duration
 	retryAt time.Time
-	lost    uint64 // since it went down
+	lost    atomic.Uint64 // since it went down
 
 	written, failed atomic.Uint64
 	down            atomic.Bool
@@ -99,9 +101,8 @@ func (o *output) keep(batch []item) {
 			o.failed.Add(1)
 		case len(o.pending) >= o.limit:
 			o.failed.Add(1)
-			o.lost++
+			o.lost.Add(1)
 		default:
-			it.line = bytes.Clone(it.line)
 			o.pending = append(o.pending, it)
 		}
 	}
@@ -123,8 +124,8 @@ func (o *output) fail(err error) {
 }
 
 func (o *output) recovered() {
-	lost := o.lost
-	o.lastErr, o.pause, o.lost = nil, 0, 0
+	lost := o.lost.Swap(0)
+	o.lastErr, o.pause = nil, 0
 	o.down.Store(false)
 	o.log.Info("security events are written again", "sink", o.name, "lost", lost)
 	o.tell(Event{
@@ -140,6 +141,51 @@ func (o *output) giveUp() {
 	o.failed.Add(uint64(n))
 	o.pending = nil
 	if n > 0 {
-		o.log.Error("security events were lost at shutdown", "sink", o.name, "lost", uint64(n)+o.lost)
+		o.log.Error("security events were lost at shutdown", "sink", o.name, "lost", uint64(n)+o.lost.Load())
 	}
+}
+
+// takes reports whether the sink is to get a recorded event. A committed one it gets
+// whatever its filter says.
+func (o *output) takes(it item) bool {
+	return it.commit != nil || o.filter == nil || o.filter(it.event)
+}
+
+// nextRetry returns how long it is until a sink that failed and has something
+// to catch up on is to be tried again.
+func (o *output) nextRetry() (wait time.Duration, any bool) {
+	if !o.down.Load() || len(o.pending) == 0 {
+		return 0, false
+	}
+	return max(time.Until(o.retryAt), 0), true
+}
+
+// sign lets a sink that is a [Checkpointer] sign what it holds, and gives what it
+// signed to the other sinks. One that is down is left alone.
+func (o *output) sign(final bool) {
+	c, ok := o.sink.(Checkpointer)
+	if !ok || o.down.Load() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(o.ctx, o.timeout)
+	defer cancel()
+	made, err := c.Checkpoint(ctx, final)
+	if err != nil { // the next write tells whether the sink works
+		o.log.Error("a checkpoint of the event log cannot be written", "sink", o.name, "error", err)
+	}
+	if len(made) == 0 {
+		return
+	}
+	items := make([]item, len(made))
+	for i, e := range made {
+		items[i] = item{event: e, line: AppendJSON(nil, e)}
+	}
+	o.spread(o, items)
+}
+
+func (o *output) close() error {
+	if err := o.sink.Close(); err != nil {
+		return fmt.Errorf("audit: sink %q: %w", o.name, err)
+	}
+	return nil
 }

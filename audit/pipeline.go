@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,19 +19,26 @@ const maxBatch = 512
 
 // Config says where the events of a [Pipeline] go.
 type Config struct {
-	// Sinks are where every event is written, one after the other in this
-	// order, the optional ones last. At least one must not be optional.
+	// Sinks are where events are written. At least one must not be optional. The first
+	// that is not has the order of the log; every other has a queue and a goroutine of its
+	// own, so that one that is dead, slow or flapping touches no other. A committed event
+	// goes to the next one when the one before has it, and to the optional ones last.
 	Sinks []Output
 	// Queue is how many events may wait to be written, and for each sink how many
 	// it may be behind while it fails: 1 to 1,048,576, default 8192. An event
 	// takes about 1 KiB.
 	Queue int
+	// Wait says for how long, at most, [Pipeline.Record] waits for room in a full queue
+	// before it drops an event of the category: up to 100 ms. No more than 64 callers wait
+	// at once. Categories that are not named do not wait: their events are dropped and
+	// counted at once. What must not be lost is committed, which is refused instead.
+	Wait map[Category]time.Duration
 	// FlushInterval is how long a batch may gather, which is how long a recorded
 	// event may be lost by a crash: 1 ms to 500 ms, default 20 ms. A committed
 	// event does not wait for it.
 	FlushInterval time.Duration
 	// WriteTimeout is how long one write to a sink may take: 1 ms to 1 minute,
-	// default 2 s. The sinks after it wait as long.
+	// default 2 s.
 	WriteTimeout time.Duration
 	// Now is the clock that dates events without a time; default [time.Now].
 	Now func() time.Time
@@ -49,6 +58,10 @@ type Output struct {
 	Sink Sink
 	// Optional is set for a sink that [Pipeline.Commit] does not wait for.
 	Optional bool
+	// Filter, when it is set, says which recorded events the sink gets. Committed events it
+	// gets whatever Filter says, and the checkpoints of other sinks are asked for like
+	// recorded events.
+	Filter func(Event) bool
 }
 
 // Stats counts the events of a pipeline since its start.
@@ -76,8 +89,8 @@ type SinkStats struct {
 	Down bool
 }
 
-// A Pipeline is a [Recorder] that writes events to sinks from one goroutine, in the
-// order in which they were recorded, in batches. One write, one sync and one
+// A Pipeline is a [Recorder] that writes events to sinks, in the order in which
+// they were recorded, in batches. One write, one sync and one
 // transaction serve all the events of a batch (group commit).
 //
 // A sink that fails is tried again after 100 ms, then at growing intervals up to 1 s,
@@ -88,9 +101,11 @@ type Pipeline struct {
 	now   func() time.Time
 	newID func(time.Time) string
 	flush time.Duration
+	wait  map[Category]time.Duration
 	limit int
 
-	required, optional []*output
+	first              *output   // the first required one, which the writer writes to
+	required, optional []*feed   // the others
 	outputs            []*output // as configured
 
 	wake    chan struct{} // something is in the queue
@@ -104,13 +119,15 @@ type Pipeline struct {
 
 	mu       sync.Mutex
 	queue    []item
+	room     chan struct{} // closed when the queue was emptied; nil when nobody waits
+	waiting  int
 	closed   bool
 	recorded uint64
 	dropped  uint64
 	untold   uint64 // dropped since the last event that told so
 
-	spare []item // the writer's: the queue before this one, two take turns
-	lines []byte // the writer's: the lines of the batch
+	spare    []item // the writer's: the queue before this one, two take turns
+	lineSize int    // the writer's: about the longest line so far
 }
 
 var _ Recorder = (*Pipeline)(nil)
@@ -137,7 +154,7 @@ func New(cfg Config) (*Pipeline, error) {
 		return nil, err
 	}
 	p := &Pipeline{
-		now: cfg.Now, newID: cfg.NewID, flush: cfg.FlushInterval, limit: cfg.Queue,
+		now: cfg.Now, newID: cfg.NewID, flush: cfg.FlushInterval, limit: cfg.Queue, wait: maps.Clone(cfg.Wait),
 		wake:    make(chan struct{}, 1),
 		urgent:  make(chan struct{}, 1),
 		closing: make(chan struct{}),
@@ -155,13 +172,26 @@ func New(cfg Config) (*Pipeline, error) {
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	for _, c := range cfg.Sinks {
-		o := &output{name: c.Name, sink: c.Sink, limit: cfg.Queue, ctx: p.ctx, timeout: cfg.WriteTimeout, log: log, tell: p.tell}
+		o := &output{name: c.Name, sink: c.Sink, filter: c.Filter, limit: cfg.Queue, ctx: p.ctx, timeout: cfg.WriteTimeout, log: log,
+			tell: p.tell, spread: p.spread}
 		p.outputs = append(p.outputs, o)
-		if c.Optional {
-			p.optional = append(p.optional, o)
-		} else {
-			p.required = append(p.required, o)
+		switch {
+		case c.Optional:
+			f := newFeed(o)
+			f.passed = func([]item) {}
+			f.refused = func([]item, error) {} // nobody waits any more
+			p.optional = append(p.optional, f)
+		case p.first == nil:
+			p.first = o
+		default:
+			f, after := newFeed(o), len(p.required)+1
+			f.passed = func(committed []item) { p.pass(after, committed) }
+			f.refused = func(committed []item, err error) { p.refuse(after, committed, err) }
+			p.required = append(p.required, f)
 		}
+	}
+	for _, f := range slices.Concat(p.required, p.optional) {
+		go f.run()
 	}
 	go p.run()
 	return p, nil
@@ -178,6 +208,11 @@ func (cfg Config) check() error {
 	}
 	if cfg.WriteTimeout < time.Millisecond || cfg.WriteTimeout > time.Minute {
 		bad("WriteTimeout is %v: must be 1ms to 1m", cfg.WriteTimeout)
+	}
+	for category, d := range cfg.Wait {
+		if d < 0 || d > maxWait {
+			bad("Wait[%q] is %v: must be 0 to %v", category, d, maxWait)
+		}
 	}
 	required := false
 	names := map[string]bool{}
@@ -301,8 +336,15 @@ func (p *Pipeline) put(e Event, c *commit) error {
 	if c == nil && cheap(e) {
 		limit /= 2
 	}
-	if len(p.queue) >= limit {
+	if len(p.queue) >= limit && c == nil && p.wait[e.Category] > 0 {
+		p.waitForRoom(limit, p.wait[e.Category])
+	}
+	if p.closed || len(p.queue) >= limit {
 		p.dropped++
+		if p.closed {
+			p.mu.Unlock()
+			return errClosed
+		}
 		p.untold++
 		p.mu.Unlock()
 		return errQueueFull
@@ -319,6 +361,40 @@ func (p *Pipeline) put(e Event, c *commit) error {
 		signal(p.wake)
 	}
 	return nil
+}
+
+const (
+	maxWait    = 100 * time.Millisecond
+	maxWaiters = 64
+)
+
+// waitForRoom waits until the queue is below limit, or the time is over. It is called with
+// p.mu held, and returns with it held.
+func (p *Pipeline) waitForRoom(limit int, d time.Duration) {
+	if p.waiting >= maxWaiters {
+		return
+	}
+	p.waiting++
+	defer func() { p.waiting-- }()
+	timeout := time.NewTimer(d)
+	defer timeout.Stop()
+	for len(p.queue) >= limit && !p.closed {
+		if p.room == nil {
+			p.room = make(chan struct{})
+		}
+		room := p.room
+		p.mu.Unlock()
+		over := false
+		select {
+		case <-room:
+		case <-timeout.C:
+			over = true
+		}
+		p.mu.Lock()
+		if over {
+			return
+		}
+	}
 }
 
 // cheap reports whether strangers can cause events such as e at will, or everyday
