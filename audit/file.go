@@ -21,10 +21,10 @@ type FileConfig struct {
 	MaxSizeMiB int
 	// Keep is how many rotated files are kept: 1 to 10,000, default 10.
 	Keep int
-	// MaxAge is the age of the first line at which the file is rotated: a minute to
+	// MaxAge is the age of the first line at which the file is rotated: a second to
 	// 366 days; 0 is never.
 	MaxAge time.Duration
-	// KeepFor is how long a rotated file is kept, within Keep: an hour to 20 years; 0 is
+	// KeepFor is how long a rotated file is kept, within Keep: a second to 20 years; 0 is
 	// for as long as Keep has room.
 	KeepFor time.Duration
 	// Compress compresses rotated files with gzip (RFC 1952), beside the writing.
@@ -132,8 +132,8 @@ func (cfg FileConfig) checkTimes() error {
 		min, max time.Duration
 		off      bool
 	}{
-		{"MaxAge", cfg.MaxAge, time.Minute, 366 * 24 * time.Hour, true},
-		{"KeepFor", cfg.KeepFor, time.Hour, 20 * 366 * 24 * time.Hour, true},
+		{"MaxAge", cfg.MaxAge, time.Second, 366 * 24 * time.Hour, true},
+		{"KeepFor", cfg.KeepFor, time.Second, 20 * 366 * 24 * time.Hour, true},
 		{"CheckpointInterval", cfg.CheckpointInterval, time.Second, time.Hour, false},
 	} {
 		if (c.v < c.min || c.v > c.max) && !(c.off && c.v == 0) {

@@ -33,6 +33,8 @@ type Config struct {
 	// at once. Categories that are not named do not wait: their events are dropped and
 	// counted at once. What must not be lost is committed, which is refused instead.
 	Wait map[Category]time.Duration
+	// Privacy changes what says who somebody is, before anything is queued. Nil leaves it.
+	Privacy *Privacy
 	// FlushInterval is how long a batch may gather, which is how long a recorded
 	// event may be lost by a crash: 1 ms to 500 ms, default 20 ms. A committed
 	// event does not wait for it.
@@ -103,6 +105,7 @@ type Pipeline struct {
 	flush time.Duration
 	wait  map[Category]time.Duration
 	limit int
+	who   *Privacy
 
 	first              *output   // the first required one, which the writer writes to
 	required, optional []*feed   // the others
@@ -154,7 +157,7 @@ func New(cfg Config) (*Pipeline, error) {
 		return nil, err
 	}
 	p := &Pipeline{
-		now: cfg.Now, newID: cfg.NewID, flush: cfg.FlushInterval, limit: cfg.Queue, wait: maps.Clone(cfg.Wait),
+		now: cfg.Now, newID: cfg.NewID, flush: cfg.FlushInterval, limit: cfg.Queue, wait: maps.Clone(cfg.Wait), who: cfg.Privacy,
 		wake:    make(chan struct{}, 1),
 		urgent:  make(chan struct{}, 1),
 		closing: make(chan struct{}),
@@ -321,7 +324,7 @@ func (p *Pipeline) put(e Event, c *commit) error {
 	if e.Time.IsZero() {
 		e.Time = p.now()
 	}
-	e = bounded(e.Complete())
+	e = bounded(p.who.of(e))
 	limit := p.limit
 	if c != nil {
 		limit *= 2

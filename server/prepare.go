@@ -50,11 +50,13 @@ func (s *Server) prepare(modules []module.Module) error {
 	}
 	devices, err := api.NewDevices(s.secrets()...)
 	check(err)
+	s.privacy, err = privacy(s.settings)
+	check(err)
 	reports, err := report.New(report.Config{})
 	check(err)
 	s.api = &api.API{
 		Reports:  reports,
-		Accounts: s.accounts, Sessions: s.sessions, Tokens: s.tokens, Keys: s.keys, Hasher: hash, Policy: choose, Events: s.store, Devices: devices,
+		Accounts: s.accounts, Sessions: s.sessions, Tokens: s.tokens, Keys: s.keys, Hasher: hash, Policy: choose, Events: s.store, Devices: devices, Privacy: s.privacy,
 		Grants: grants(modules), CheckDatabase: s.database.Check, SecurityContact: s.settings.SecurityContact,
 	}
 	check(s.compile(db, modules))

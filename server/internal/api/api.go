@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/merlonhq/merlon/apikey"
+	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/csrf"
 	"github.com/merlonhq/merlon/password"
 	"github.com/merlonhq/merlon/problem"
@@ -56,6 +57,8 @@ type API struct {
 	Hasher   *password.Hasher
 	Policy   *password.Policy
 	Events   *eventdb.Store
+	// Privacy is how clients and accounts stand in Events.
+	Privacy *audit.Privacy
 	// Devices tells browsers that have logged in to an account before.
 	Devices *Devices
 	// Limits and CSRF are those of the guard, which is built from these routes:

@@ -56,6 +56,7 @@ const (
 	idSameFile    = "merlon.E059"
 	idNotTogether = "merlon.E060" // not of a load, see NotTogether
 	idTokenHeader = "merlon.E061"
+	idCanary      = "merlon.E080"
 
 	idCredentialRoute = "merlon.W001"
 	idHSTSUnsent      = "merlon.W002"
@@ -123,6 +124,7 @@ func Docs() []Doc {
 		{idShadowNothing, "insecure_shadow has a reason and no controls", "Either the controls were lost, or the reason was forgotten when they were put in force."},
 		{idSameFile, "two settings name one file", "The service would write its database or its events over the settings, a key or each other."},
 		{idTokenHeader, "cors.request_headers lacks X-CSRF-Token", "With cors.credentials, pages of other origins could log in and then change nothing: every change with a session needs the token."},
+		{idCanary, "an entry of audit.canaries is neither a path nor an account name", "What no request can be compared with would stay silent for ever. A path begins with / and has no query; an account name is in lower case."},
 		{idCredentialRoute, "a route that checks or makes credentials has no rule", "A rule list replaces the built-in one as a whole; without a rule by address or account, guessing on this route meets only the default limit."},
 		{idHSTSUnsent, "headers.hsts_max_age without TLS", "HSTS is sent over TLS only (RFC 6797 section 7.2), and nothing terminates it here."},
 		{idLoopbackListen, "listening on loopback without trusted_proxies", "Every client then has the address of the proxy in front: limits by address count them as one."},

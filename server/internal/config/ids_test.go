@@ -81,6 +81,7 @@ func TestEachIDHasATriggerAndACleanNeighbour(t *testing.T) {
 		"E041": {y("tokens: {issuer: \"http://api.example.com\"}"), dev("tokens: {issuer: \"http://api.example.com\"}")},
 		"E042": {y("tokens: {audience: two words}"), y("tokens: {audience: two-words}")},
 		"E043": {y("tokens: {access_ttl: 20m, refresh_ttl: 19m}"), y("tokens: {access_ttl: 20m, refresh_ttl: 20m}")},
+		"E080": {y("audit: {canaries: [Root]}"), y("audit: {canaries: [root, /.env]}")},
 		"W001": {y(strings.Replace(rule, ", POST /api/v1/users]", "]", 1)), y(rule)},
 		"W002": {dev("headers: {hsts_max_age: 24h}"), dev("headers: {hsts_max_age: 24h}\ntls: {cert: c, key: k}")},
 		"W003": {y("trusted_proxies: []\nlisten: \"127.0.0.1:1\"\ntls: {cert: c, key: k}"), y("trusted_proxies: []\nlisten: \"10.0.0.1:1\"\ntls: {cert: c, key: k}")},
