@@ -61,7 +61,9 @@ func TestEventsVerify(t *testing.T) {
 	lines[len(lines)-1] += "\n"
 	n := len(lines)
 	changed := filepath.Join(dir, "changed.log")
-	at := func(line int, why string) string { return "^" + regexp.QuoteMeta(changed+":"+strconv.Itoa(line)+": ") + ".*" + why }
+	at := func(line int, why string) string {
+		return "^" + regexp.QuoteMeta(changed+":"+strconv.Itoa(line)+": ") + ".*" + why
+	}
 	for _, c := range []struct {
 		name, text string
 		args       []string
