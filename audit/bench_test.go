@@ -5,6 +5,7 @@ import (
 	"io"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/merlonhq/merlon/audit"
 )
@@ -38,6 +39,38 @@ func BenchmarkRecord(b *testing.B) {
 				b.Fatal(err)
 			}
 		})
+	}
+}
+
+// What a request pays for an event: all that is done before the writer has it. The
+// writer works while the clock stands.
+func BenchmarkRecordBeforeTheQueue(b *testing.B) {
+	hashed, err := audit.NewPrivacy(audit.PrivacyConfig{Addresses: audit.Hashed, Names: audit.Hashed, Secret: chainSecret()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	sink := to(audit.NewWriterSink(io.Discard))
+	p, err := audit.New(quiet(audit.Config{Sinks: []audit.Output{sink}, FlushInterval: 500 * time.Millisecond, Privacy: hashed}))
+	if err != nil {
+		b.Fatal(err)
+	}
+	e := typical()
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		p.Record(e)
+		if n++; n%256 == 0 { // before the batch that wakes the writer is full
+			b.StopTimer()
+			if err := p.Commit(b.Context(), e); err != nil {
+				b.Fatal(err)
+			}
+			b.StartTimer()
+		}
+	}
+	b.StopTimer()
+	b.ReportMetric(float64(p.Stats().Dropped)/float64(b.N), "dropped/op")
+	if err := p.Close(context.Background()); err != nil {
+		b.Fatal(err)
 	}
 }
 

@@ -33,7 +33,7 @@ type Config struct {
 	// at once. Categories that are not named do not wait: their events are dropped and
 	// counted at once. What must not be lost is committed, which is refused instead.
 	Wait map[Category]time.Duration
-	// Privacy changes what says who somebody is, before anything is queued. Nil leaves it.
+	// Privacy changes what says who somebody is, before anything is written. Nil leaves it.
 	Privacy *Privacy
 	// FlushInterval is how long a batch may gather, which is how long a recorded
 	// event may be lost by a crash: 1 ms to 500 ms, default 20 ms. A committed
@@ -324,7 +324,7 @@ func (p *Pipeline) put(e Event, c *commit) error {
 	if e.Time.IsZero() {
 		e.Time = p.now()
 	}
-	e = bounded(p.who.of(e))
+	e = bounded(e)
 	limit := p.limit
 	if c != nil {
 		limit *= 2

@@ -122,7 +122,7 @@ func truncated(s string) string {
 
 // The details that hold what the fields Address and Principal do.
 var (
-	addressDetails = []string{"address", "peer"}
+	addressDetails = []string{"address", "peer", "prefix"}
 	nameDetails    = []string{"account", "owner", "subject"}
 )
 

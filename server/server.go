@@ -19,6 +19,7 @@ import (
 	"github.com/merlonhq/merlon"
 	"github.com/merlonhq/merlon/apikey"
 	"github.com/merlonhq/merlon/audit"
+	"github.com/merlonhq/merlon/pattern"
 	"github.com/merlonhq/merlon/server/internal/accounts"
 	"github.com/merlonhq/merlon/server/internal/api"
 	"github.com/merlonhq/merlon/server/internal/config"
@@ -63,6 +64,7 @@ type Server struct {
 	tls      *tls.Config // nil for clear text
 	recorder recorder
 	privacy  *audit.Privacy
+	watch    *pattern.Watch
 
 	lock     *sqlite.DirLock
 	events   *audit.Pipeline

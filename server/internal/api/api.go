@@ -12,6 +12,7 @@ import (
 	"github.com/merlonhq/merlon/csrf"
 	"github.com/merlonhq/merlon/password"
 	"github.com/merlonhq/merlon/problem"
+	"github.com/merlonhq/merlon/pattern"
 	"github.com/merlonhq/merlon/ratelimit"
 	"github.com/merlonhq/merlon/report"
 	"github.com/merlonhq/merlon/route"
@@ -61,6 +62,8 @@ type API struct {
 	Privacy *audit.Privacy
 	// Devices tells browsers that have logged in to an account before.
 	Devices *Devices
+	// Watch recognises patterns of failed logins.
+	Watch *pattern.Watch
 	// Limits and CSRF are those of the guard, which is built from these routes:
 	// they are set after Routes and before the first request.
 	Limits *ratelimit.Limiter
