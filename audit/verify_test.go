@@ -3,6 +3,7 @@ package audit_test
 import (
 	"bytes"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -486,4 +487,85 @@ func TestAnyCutOfTheLastWriteIsNoBreak(t *testing.T) {
 			r.Fatal(v.Breaks, v.Lines)
 		}
 	})
+}
+
+func TestTheChainGoesOnWhenSomebodyElseMovesTheFile(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(path string) error
+		breaks string
+	}{
+		{"renamed", func(path string) error { return os.Rename(path, path+".1") }, ""},
+		{"renamed and made anew", func(path string) error {
+			return errors.Join(os.Rename(path, path+".1"), os.WriteFile(path, nil, 0o600))
+		}, ""},
+		{"copied and cut", func(path string) error {
+			text, err := os.ReadFile(path)
+			return errors.Join(err, os.WriteFile(path+".1", text, 0o600), os.Truncate(path, 0))
+		}, ""},
+		{"put back to what it was", func(path string) error {
+			text, err := os.ReadFile(path)
+			half := text[:bytes.IndexByte(text, '\n')+1]
+			return errors.Join(err, os.Rename(path, path+".1"), os.WriteFile(path, half, 0o600))
+		}, "are missing before this one"},
+		{"removed", func(path string) error { return errors.Join(os.Remove(path), os.WriteFile(path+".1", nil, 0o600)) }, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "security.log")
+			f := chained(t, path)
+			put(t, f, 20)
+			if err := c.change(path); err != nil {
+				t.Fatal(err)
+			}
+			put(t, f, 20)
+			shutdown(t, f)
+			cfg := audit.VerifyConfig{Files: []string{path + ".1", path}, Keys: keysOf(t, path)}
+			if c.breaks != "" {
+				cfg.Files = []string{path}
+			}
+			v := verify(t, cfg)
+			if c.breaks == "" && len(v.Breaks) > 0 || c.breaks != "" && (len(v.Breaks) != 1 || !strings.Contains(v.Breaks[0].Why, c.breaks)) {
+				t.Errorf("%+v", v)
+			}
+			if c.name == "removed" && v.First != 21 {
+				t.Errorf("the chain began anew with %d: nobody would see that lines are gone", v.First)
+			}
+		})
+	}
+}
+
+func TestNewFileRefusesAChainThatCannotBe(t *testing.T) {
+	dir := t.TempDir()
+	_, err := audit.NewFile(audit.FileConfig{Path: filepath.Join(dir, "a.log"), ChainSecret: []byte("short"), MaxAge: time.Millisecond, KeepFor: -1, CheckpointInterval: 2 * time.Hour})
+	for _, want := range []string{"ChainSecret has 5 bytes", "MaxAge is 1ms", "KeepFor is -1ns", "CheckpointInterval is 2h0m0s"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v lacks %q", err, want)
+		}
+	}
+	path := filepath.Join(dir, "b.log")
+	if err := os.WriteFile(path+".node", []byte("node_short\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := audit.NewFile(audit.FileConfig{Path: path, ChainSecret: chainSecret()}); err == nil || !strings.Contains(err.Error(), "does not hold the id of a node") {
+		t.Errorf("a spoiled node id: %v", err)
+	}
+}
+
+func TestRotatedFilesAreKeptForTheirTime(t *testing.T) {
+	dir := t.TempDir()
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	f := newFile(t, audit.FileConfig{Path: filepath.Join(dir, "security.log"), MaxAge: time.Hour, KeepFor: 90 * time.Minute, Now: func() time.Time { return now }})
+	for range 5 {
+		write(t, f, "x")
+		now = now.Add(59 * time.Minute)
+		write(t, f, "y") // not old enough
+		now = now.Add(time.Minute)
+	}
+	want := []string{"security-20260102T060405.000000Z.log", "security-20260102T070405.000000Z.log", "security.log"}
+	if got := logs(t, dir); !slices.Equal(got, want) {
+		t.Errorf("files %q, want %q", got, want)
+	}
+	if got := contents(t, filepath.Join(dir, want[0])); got != "x\ny\n" {
+		t.Errorf("holds %q", got)
+	}
 }

@@ -196,6 +196,36 @@ func TestEventsOnTheCommandLine(t *testing.T) {
 	}
 }
 
+func TestPatternsOfAttacksAreRecorded(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	config := write(t, dir, "merlon.yaml", strings.Replace(developmentConfig, "security.log}", "security.log, canaries: [backup, /.env]}", 1))
+	createUser(t, merlon("--config", config).in(dir), "ada", passphrase, "admin")
+	s := startService(t, merlon("--config", config).in(dir))
+	admin := s.login(t, "ada", passphrase)
+	seen := func(kind string) func() bool { return func() bool { return len(events(t, admin, "type="+kind)) > 0 } }
+	for i := range 40 {
+		s.refused(t, 404, "not-found", "GET", "/wp-"+strconv.Itoa(i), nil)
+	}
+	waitFor(t, seen("malicious_excess_404"))
+	for i := range 25 {
+		n := strconv.Itoa(i)
+		s.refused(t, 401, "invalid-credentials", "POST", "/api/v1/auth/login", credentials("leaked"+n, "the password of "+n))
+	}
+	waitFor(t, seen("suspicious_credential_stuffing"))
+	if got := events(t, admin, "type=suspicious_canary"); len(got) > 0 {
+		t.Errorf("a canary that nobody touched: %+v", got)
+	}
+	s.refused(t, 404, "not-found", "GET", "/.env", nil)
+	s.refused(t, 401, "invalid-credentials", "POST", "/api/v1/auth/login", credentials("backup", "anything at all"))
+	waitFor(t, func() bool { return len(events(t, admin, "type=suspicious_canary")) == 2 })
+	for _, e := range events(t, admin, "category=suspicious_activity") {
+		if e.Address != "127.0.0.1" || e.Detail["prefix"] != "127.0.0.0/24" {
+			t.Errorf("event %+v", e)
+		}
+	}
+}
+
 func waitFor(t *testing.T, f func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !f(); time.Sleep(20 * time.Millisecond) {
