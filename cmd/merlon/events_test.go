@@ -128,7 +128,7 @@ func TestEventsOnTheCommandLine(t *testing.T) {
 
 	t.Run("query", func(t *testing.T) {
 		r := cmd("query", "--type", "authn_login_fail")
-		if r.code != 0 || strings.Contains(r.stdout, "\x1b") || !regexp.MustCompile(`^\d{4}-\d\d-\d\dT[\d:]+  low +authn_login_fail +failure +hmac_\S+  hmac_\S+  POST /api/v1/auth/login  \{"reason":"wrong_password"}\n$`).MatchString(r.stdout) {
+		if r.code != 0 || strings.Contains(r.stdout, "\x1b") || !regexp.MustCompile(`^\d{4}-\d\d-\d\dT[\d:]+  low +authn_login_fail +failure +hmac_\S+  hmac_\S+  POST /api/v1/auth/login  \{"reason":"wrong_password","session_id":"ses_[0-9a-f-]+"}\n$`).MatchString(r.stdout) {
 			t.Errorf("exit %d\n%s%s", r.code, r.stdout, r.stderr)
 		}
 		// The address is given whole, and finds what is recorded of it.

@@ -21,7 +21,7 @@ type eventsVerifyCommand struct {
 
 func (eventsVerifyCommand) examples() string {
 	return `Examples:
-  merlon events verify --public-key node.pem logs/security*.log*[0-9gz]
+  merlon events verify --public-key node.pem logs/security*.log
   merlon events verify --public-key node.pem --checkpoint collected.jsonl logs/security.log
 
 Keep the public key, and copies of checkpoints, where whoever can write the log cannot
