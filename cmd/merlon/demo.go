@@ -110,7 +110,7 @@ Look at what was recorded (the same is in %[10]s):
 
   curl -s -b %[9]s '%[1]s/api/v1/events?category=suspicious_activity'
 
-Everything it serves: %[1]s/docs     Stop: Ctrl-C
+Everything it serves: %[1]s/docs for people, %[1]s/openapi.json     Stop: Ctrl-C
 `, s.URL, s.Admin.Username, s.Admin.Password, s.User.Username, s.User.Password, s.APIKey, dir, kept, jar, filepath.Join(dir, "security.log"))
 }
 
