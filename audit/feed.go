@@ -10,8 +10,9 @@ import (
 // required one. What its sink does, however slowly, touches no other.
 type feed struct {
 	*output
-	passed  func(committed []item)              // of a batch that was written
-	refused func(committed []item, error error) // of one that was not
+	optional bool                                // nobody waits: what was committed is kept like all else
+	passed   func(committed []item)              // of a batch that was written
+	refused  func(committed []item, error error) // of one that was not
 
 	wake    chan struct{}
 	closing chan struct{}
@@ -40,6 +41,9 @@ func (f *feed) put(items []item) {
 			limit *= 2
 		} else if !f.takes(it) {
 			continue
+		}
+		if f.optional {
+			it.commit = nil
 		}
 		if f.ended || len(f.queue) >= limit {
 			f.failed.Add(1)

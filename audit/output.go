@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -21,6 +22,7 @@ type output struct {
 	name    string
 	sink    Sink
 	filter  func(Event) bool
+	spool   *spool                              // nil: what memory has no room for is lost
 	spread  func(o *output, checkpoints []item) // to the other sinks
 	limit   int                                 // of pending
 	ctx     context.Context
@@ -49,7 +51,7 @@ func (o *output) deliver(batch []item, force bool) error {
 		o.keep(batch)
 		return o.lastErr
 	}
-	if len(o.pending) == 0 && len(batch) == 0 {
+	if len(o.pending) == 0 && len(batch) == 0 && o.spool.empty() {
 		return nil
 	}
 	for len(o.pending) > 0 {
@@ -60,6 +62,11 @@ func (o *output) deliver(batch []item, force bool) error {
 			return err
 		}
 		o.pending = slices.Delete(o.pending, 0, n)
+	}
+	if err := o.unspool(); err != nil {
+		o.fail(err)
+		o.keep(batch)
+		return err
 	}
 	if err := o.write(batch); err != nil {
 		o.fail(err)
@@ -96,16 +103,35 @@ func (o *output) write(batch []item) error {
 // Committed ones are not: their callers are told that they were not recorded.
 func (o *output) keep(batch []item) {
 	for _, it := range batch {
-		switch {
-		case it.commit != nil:
+		if it.commit != nil {
 			o.failed.Add(1)
-		case len(o.pending) >= o.limit:
-			o.failed.Add(1)
-			o.lost.Add(1)
-		default:
+		} else {
 			o.pending = append(o.pending, it)
 		}
 	}
+	if over := len(o.pending) - o.limit; over > 0 {
+		lost := uint64(over - o.spool.add(o.pending[o.limit:]))
+		o.failed.Add(lost)
+		o.lost.Add(lost)
+		clear(o.pending[o.limit:])
+		o.pending = o.pending[:o.limit]
+	}
+}
+
+// unspool writes the next batch of what is on disk. One batch at a time: the queue is
+// not to fill meanwhile.
+func (o *output) unspool() error {
+	if o.spool.empty() {
+		return nil
+	}
+	items, lines, end, err := o.spool.next(maxBatch)
+	if err == nil {
+		err = o.write(items)
+	}
+	if err != nil {
+		return err
+	}
+	return o.spool.done(lines, end)
 }
 
 func (o *output) fail(err error) {
@@ -137,7 +163,7 @@ func (o *output) recovered() {
 
 // giveUp counts what the sink will not get any more.
 func (o *output) giveUp() {
-	n := len(o.pending)
+	n := len(o.pending) - o.spool.add(o.pending)
 	o.failed.Add(uint64(n))
 	o.pending = nil
 	if n > 0 {
@@ -154,7 +180,10 @@ func (o *output) takes(it item) bool {
 // nextRetry returns how long it is until a sink that failed and has something
 // to catch up on is to be tried again.
 func (o *output) nextRetry() (wait time.Duration, any bool) {
-	if !o.down.Load() || len(o.pending) == 0 {
+	switch {
+	case !o.down.Load():
+		return 0, !o.spool.empty()
+	case len(o.pending) == 0 && o.spool.empty():
 		return 0, false
 	}
 	return max(time.Until(o.retryAt), 0), true
@@ -184,7 +213,7 @@ func (o *output) sign(final bool) {
 }
 
 func (o *output) close() error {
-	if err := o.sink.Close(); err != nil {
+	if err := errors.Join(o.sink.Close(), o.spool.close()); err != nil {
 		return fmt.Errorf("audit: sink %q: %w", o.name, err)
 	}
 	return nil

@@ -64,6 +64,10 @@ type Output struct {
 	// gets whatever Filter says, and the checkpoints of other sinks are asked for like
 	// recorded events.
 	Filter func(Event) bool
+	// Spool, when it is set, is a file that keeps what the sink misses while it fails and
+	// memory has no room for, up to 256 MiB, until it works again. Only this pipeline
+	// may use it.
+	Spool string
 }
 
 // Stats counts the events of a pipeline since its start.
@@ -87,6 +91,8 @@ type SinkStats struct {
 	Written uint64
 	// Failed is how many events it did not get and will not get.
 	Failed uint64
+	// Spooled is how many events wait on disk for it.
+	Spooled uint64
 	// Down is set while writes fail.
 	Down bool
 }
@@ -177,10 +183,21 @@ func New(cfg Config) (*Pipeline, error) {
 	for _, c := range cfg.Sinks {
 		o := &output{name: c.Name, sink: c.Sink, filter: c.Filter, limit: cfg.Queue, ctx: p.ctx, timeout: cfg.WriteTimeout, log: log,
 			tell: p.tell, spread: p.spread}
+		if c.Spool != "" {
+			var err error
+			if o.spool, err = openSpool(c.Spool); err != nil {
+				for _, o := range p.outputs {
+					err = errors.Join(err, o.spool.close())
+				}
+				p.cancel()
+				return nil, err
+			}
+		}
 		p.outputs = append(p.outputs, o)
 		switch {
 		case c.Optional:
 			f := newFeed(o)
+			f.optional = true
 			f.passed = func([]item) {}
 			f.refused = func([]item, error) {} // nobody waits any more
 			p.optional = append(p.optional, f)
@@ -194,8 +211,10 @@ func New(cfg Config) (*Pipeline, error) {
 		}
 	}
 	for _, f := range slices.Concat(p.required, p.optional) {
+		signal(f.wake) // for what an earlier run left in the spool
 		go f.run()
 	}
+	signal(p.wake)
 	go p.run()
 	return p, nil
 }
@@ -287,6 +306,9 @@ func (p *Pipeline) Stats() Stats {
 	p.mu.Unlock()
 	for _, o := range p.outputs {
 		one := SinkStats{Name: o.name, Written: o.written.Load(), Failed: o.failed.Load(), Down: o.down.Load()}
+		if o.spool != nil {
+			one.Spooled = o.spool.waiting.Load()
+		}
 		s.Failed += one.Failed
 		s.Sinks = append(s.Sinks, one)
 	}

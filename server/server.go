@@ -128,7 +128,11 @@ func (s *Server) openEvents(ctx context.Context, events *eventdb.Store) error {
 		torn = file.TornLine()
 		sinks = append(sinks, audit.Output{Name: "file", Sink: file})
 	}
-	sinks = append(sinks, audit.Output{Name: "database", Sink: events})
+	database := audit.Output{Name: "database", Sink: events}
+	if s.settings.Audit.Log != "" { // whose lock makes it ours alone
+		database.Spool = s.settings.Audit.Log + ".spool"
+	}
+	sinks = append(sinks, database)
 	if s.settings.Audit.Stdout {
 		sinks = append(sinks, audit.Output{Name: "stdout", Sink: audit.NewWriterSink(stdout{}), Optional: true})
 	}
