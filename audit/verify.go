@@ -23,7 +23,8 @@ type VerifyConfig struct {
 	Keys []ed25519.PublicKey
 	// Checkpoints are copies from elsewhere, such as the database of events or the
 	// standard output that was collected: the log must hold what they tell of. Without
-	// them nobody sees that its end was cut off.
+	// them nobody sees that its end was cut off. With Keys, those of other keys are
+	// left out; without, they must be of one node.
 	Checkpoints []Checkpoint
 }
 
@@ -66,11 +67,8 @@ func Verify(cfg VerifyConfig) (Verification, error) {
 		return Verification{}, errors.New("audit: no files to verify")
 	}
 	v := verifier{cfg: cfg, elsewhere: map[uint64][]Checkpoint{}}
-	for _, c := range cfg.Checkpoints {
-		if len(cfg.Keys) > 0 && !signedByOne(c, cfg.Keys) {
-			return Verification{}, fmt.Errorf("audit: the checkpoint %s from elsewhere is not signed by one of the keys", c.ID)
-		}
-		v.elsewhere[c.Seq] = append(v.elsewhere[c.Seq], c)
+	if err := v.takeElsewhere(); err != nil {
+		return Verification{}, err
 	}
 	files, err := inOrder(cfg.Files)
 	if err != nil {
@@ -83,6 +81,35 @@ func Verify(cfg VerifyConfig) (Verification, error) {
 	}
 	v.end()
 	return v.Verification, nil
+}
+
+// takeElsewhere sorts out the checkpoints from elsewhere: a database may have those of
+// several nodes, and only the keys tell whose this log is.
+func (v *verifier) takeElsewhere() error {
+	ours := map[string]bool{}
+	for _, k := range v.cfg.Keys {
+		ours[KeyID(k)] = true
+	}
+	nodes := map[string]bool{}
+	for _, c := range v.cfg.Checkpoints {
+		if len(ours) > 0 {
+			if !ours[c.Key] {
+				continue
+			}
+			if !signedByOne(c, v.cfg.Keys) {
+				return fmt.Errorf("audit: the checkpoint %s from elsewhere is not what the node signed", c.ID)
+			}
+		}
+		nodes[c.Node] = true
+		v.elsewhere[c.Seq] = append(v.elsewhere[c.Seq], c)
+	}
+	switch {
+	case len(v.cfg.Checkpoints) > 0 && len(nodes) == 0:
+		return errors.New("audit: none of the checkpoints from elsewhere is signed with one of the keys")
+	case len(nodes) > 1:
+		return errors.New("audit: the checkpoints from elsewhere are of several nodes: give the public keys of one")
+	}
+	return nil
 }
 
 func signedByOne(c Checkpoint, keys []ed25519.PublicKey) bool {

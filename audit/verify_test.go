@@ -569,3 +569,36 @@ func TestRotatedFilesAreKeptForTheirTime(t *testing.T) {
 		t.Errorf("holds %q", got)
 	}
 }
+
+func TestCheckpointsFromElsewhereAreOfThisNode(t *testing.T) {
+	dir := t.TempDir()
+	var made [2][]audit.Checkpoint
+	paths := [2]string{filepath.Join(dir, "a.log"), filepath.Join(dir, "b.log")}
+	for i, path := range paths {
+		f := chained(t, path)
+		put(t, f, 10+10*i)
+		made[i] = elsewhere(t, shutdown(t, f))
+	}
+	both := append(slices.Clone(made[0]), made[1]...)
+	for _, c := range []struct {
+		name string
+		cfg  audit.VerifyConfig
+		want string // of the error
+	}{
+		{"of both nodes, with a key", audit.VerifyConfig{Keys: keysOf(t, paths[0]), Checkpoints: both}, ""},
+		{"of this node, without a key", audit.VerifyConfig{Checkpoints: made[0]}, ""},
+		{"of both nodes, without a key", audit.VerifyConfig{Checkpoints: both}, "of several nodes"},
+		{"of the other node, with a key", audit.VerifyConfig{Keys: keysOf(t, paths[0]), Checkpoints: made[1]}, "none of the checkpoints"},
+	} {
+		c.cfg.Files = paths[:1]
+		v, err := audit.Verify(c.cfg)
+		if c.want == "" && (err != nil || len(v.Breaks) > 0) || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v, %v", c.name, v.Breaks, err)
+		}
+	}
+	forged := slices.Clone(made[0])
+	forged[0].Seq += 5
+	if _, err := audit.Verify(audit.VerifyConfig{Files: paths[:1], Keys: keysOf(t, paths[0]), Checkpoints: forged}); err == nil || !strings.Contains(err.Error(), "not what the node signed") {
+		t.Errorf("a forged one: %v", err)
+	}
+}
