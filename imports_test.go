@@ -40,6 +40,7 @@ var mayImport = map[string][]string{
 	"csrf":      {"audit", "exchange", "identity", "origin", "problem", "validate"},
 	"authn":     {"apikey", "audit", "exchange", "identity", "problem", "session", "token"},
 	"authz":     {"audit", "exchange", "identity", "problem", "route"},
+	"pattern":   {"audit"},
 	"report":    {"audit", "exchange", "problem", "validate"},
 	"validate":  {"audit", "exchange", "problem", "sanitize", "github.com/corazawaf/libinjection-go", "golang.org/x/net/idna"},
 

@@ -62,6 +62,9 @@ type Config struct {
 	// ErrorLog is told of panics, failures and relaxed controls; nil means
 	// [slog.Default].
 	ErrorLog *slog.Logger
+	// OnUnknownPath, when it is set, is told of requests for paths that are not declared,
+	// for whoever recognises a search for them (see package pattern). It must not block.
+	OnUnknownPath func(*exchange.Exchange)
 	// InsecureShadow are controls that record what they would refuse and refuse
 	// nothing. Each is told of at start. Default: none.
 	InsecureShadow InsecureShadow
@@ -114,20 +117,20 @@ func New(cfg Config) (*Guard, error) {
 
 		InsecureShadow: b.cfg.InsecureShadow.Controls,
 		Stages: []exchange.Stage{
-			clients,             // the one address every later stage uses
-			security,            // before anything can refuse
-			limiter.Guard(),     // counts what is refused before limiter.Before
-			encrypted,           // a credential in clear text goes no further
-			wall,                // nothing malformed goes further
-			crossOrigin,         // preflights are answered, never authenticated
-			limiter.Before(),    // before anything is looked up
-			authz.Routed{},      // no route, no request
-			protection.Origin(), // needs no session, so it covers login
-			caller,              // who
-			protection.Token(),  // where the credential is ambient
-			permission,          // may they
-			limiter.After(),     // how often
-			content,             // is what they sent well formed
+			clients,          // the one address every later stage uses
+			security,         // before anything can refuse
+			limiter.Guard(),  // counts what is refused before limiter.Before
+			encrypted,        // a credential in clear text goes no further
+			wall,             // nothing malformed goes further
+			crossOrigin,      // preflights are answered, never authenticated
+			limiter.Before(), // before anything is looked up
+			authz.Routed{Unknown: b.cfg.OnUnknownPath}, // no route, no request
+			protection.Origin(),                        // needs no session, so it covers login
+			caller,                                     // who
+			protection.Token(),                         // where the credential is ambient
+			permission,                                 // may they
+			limiter.After(),                            // how often
+			content,                                    // is what they sent well formed
 		},
 	})
 	for _, r := range b.relaxations() {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/merlonhq/merlon/audit"
 )
@@ -37,6 +38,49 @@ func BenchmarkRecord(b *testing.B) {
 			if err := p.Close(context.Background()); err != nil {
 				b.Fatal(err)
 			}
+		})
+	}
+}
+
+// What a request pays for an event: all that is done before the writer has it. The
+// writer works while the clock stands.
+func BenchmarkRecordBeforeTheQueue(b *testing.B) {
+	hashed, err := audit.NewPrivacy(audit.PrivacyConfig{Addresses: audit.Hashed, Names: audit.Hashed, Secret: chainSecret()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	optional := func(name string, s audit.Sink) audit.Output { return audit.Output{Name: name, Sink: s, Optional: true} }
+	for _, c := range []struct {
+		name   string
+		beside []audit.Output
+	}{
+		{"alone", nil},
+		{"beside sinks that are dead, slow and hanging", []audit.Output{optional("dead", &fakeSink{err: errBroken}), optional("slow", &slowSink{}), optional("hanging", &fakeSink{hang: true})}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			sinks := append([]audit.Output{to(audit.NewWriterSink(io.Discard))}, c.beside...)
+			p, err := audit.New(quiet(audit.Config{Sinks: sinks, FlushInterval: 500 * time.Millisecond, Privacy: hashed}))
+			if err != nil {
+				b.Fatal(err)
+			}
+			e := typical()
+			b.ReportAllocs()
+			n := 0
+			for b.Loop() {
+				p.Record(e)
+				if n++; n%256 == 0 { // before the batch that wakes the writer is full
+					b.StopTimer()
+					if err := p.Commit(b.Context(), e); err != nil {
+						b.Fatal(err)
+					}
+					b.StartTimer()
+				}
+			}
+			b.StopTimer()
+			b.ReportMetric(float64(p.Stats().Dropped)/float64(b.N), "dropped/op")
+			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+			defer cancel()
+			_ = p.Close(ctx) // a sink hangs
 		})
 	}
 }

@@ -28,6 +28,16 @@ func (t Type) Description() string {
 		return "A request was not valid."
 	case SuspiciousContent:
 		return "Content looks like an attack and was removed or let pass as prose."
+	case SuspiciousCredentialStuffing:
+		return "Logins to many accounts failed from one network."
+	case SuspiciousPasswordSpraying:
+		return "One password failed on many accounts."
+	case SuspiciousDistributedLogin:
+		return "Logins to one account failed from many networks."
+	case SuspiciousCanary:
+		return "Somebody used what nobody has a reason to use."
+	case MaliciousExcess404:
+		return "One network asked for many paths that are not there."
 	case MaliciousSQLi:
 		return "Content looks like SQL injection."
 	case MaliciousCSPViolation:
@@ -74,6 +84,8 @@ func (t Type) Description() string {
 		return "What arrives does not fit the configuration."
 	case SysMonitorDisabled:
 		return "A control does not refuse: it is switched off, or in shadow."
+	case SysLogCheckpoint:
+		return "The event log up to here was signed."
 	case SysRecovered:
 		return "A part of the service works again."
 	}

@@ -51,7 +51,7 @@ func contents(t *testing.T, path string) string {
 	return string(b)
 }
 
-// logs returns the names in dir without the lock, sorted.
+// logs returns the names in dir without the lock and the node's id, sorted.
 func logs(t *testing.T, dir string) []string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -60,7 +60,7 @@ func logs(t *testing.T, dir string) []string {
 	}
 	var names []string
 	for _, e := range entries {
-		if !strings.HasSuffix(e.Name(), ".lock") {
+		if !strings.HasSuffix(e.Name(), ".lock") && !strings.HasSuffix(e.Name(), ".node") {
 			names = append(names, e.Name())
 		}
 	}
@@ -91,6 +91,29 @@ func TestSinksConform(t *testing.T) {
 					err = fmt.Errorf("%d broken lines", broken)
 				}
 				return ids, err
+			}
+		})
+	})
+	t.Run("File with a chain", func(t *testing.T) {
+		audittest.RunSink(t, func(t *testing.T) (audit.Sink, func() ([]string, error)) {
+			path := filepath.Join(t.TempDir(), "security.log")
+			return chained(t, path), func() ([]string, error) {
+				data, err := os.ReadFile(path)
+				if err != nil {
+					return nil, err
+				}
+				if len(data) > 0 {
+					if v, err := audit.Verify(audit.VerifyConfig{Files: []string{path}}); err != nil || len(v.Breaks) > 0 {
+						return nil, fmt.Errorf("%v %v", v.Breaks, err)
+					}
+				}
+				ids, broken := members(data, "id")
+				types, _ := members(data, "type")
+				if broken > 0 {
+					return nil, fmt.Errorf("%d broken lines", broken)
+				}
+				i := 0 // checkpoints stand between
+				return slices.DeleteFunc(ids, func(string) bool { i++; return types[i-1] == "sys_log_checkpoint" }), nil
 			}
 		})
 	})

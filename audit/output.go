@@ -1,8 +1,9 @@
 package audit
 
 import (
-	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync/atomic"
@@ -15,12 +16,15 @@ const (
 	lastRetry  = time.Second
 )
 
-// An output is a sink with what the writer knows of it. Only the writer uses
-// it, but for the counters.
+// An output is a sink with what the goroutine that writes to it knows of it. Only
+// that one uses it, but for the counters.
 type output struct {
 	name    string
 	sink    Sink
-	limit   int // of pending
+	filter  func(Event) bool
+	spool   *spool                              // nil: what memory has no room for is lost
+	spread  func(o *output, checkpoints []item) // to the other sinks
+	limit   int                                 // of pending
 	ctx     context.Context
 	timeout time.Duration
 	log     *slog.Logger
@@ -30,7 +34,7 @@ type output struct {
 	lastErr error
 	pause   time.Duration
 	retryAt time.Time
-	lost    uint64 // since it went down
+	lost    atomic.Uint64 // since it went down
 
 	written, failed atomic.Uint64
 	down            atomic.Bool
@@ -47,7 +51,7 @@ func (o *output) deliver(batch []item, force bool) error {
 		o.keep(batch)
 		return o.lastErr
 	}
-	if len(o.pending) == 0 && len(batch) == 0 {
+	if len(o.pending) == 0 && len(batch) == 0 && o.spool.empty() {
 		return nil
 	}
 	for len(o.pending) > 0 {
@@ -58,6 +62,11 @@ func (o *output) deliver(batch []item, force bool) error {
 			return err
 		}
 		o.pending = slices.Delete(o.pending, 0, n)
+	}
+	if err := o.unspool(); err != nil {
+		o.fail(err)
+		o.keep(batch)
+		return err
 	}
 	if err := o.write(batch); err != nil {
 		o.fail(err)
@@ -94,17 +103,35 @@ func (o *output) write(batch []item) error {
 // Committed ones are not: their callers are told that they were not recorded.
 func (o *output) keep(batch []item) {
 	for _, it := range batch {
-		switch {
-		case it.commit != nil:
+		if it.commit != nil {
 			o.failed.Add(1)
-		case len(o.pending) >= o.limit:
-			o.failed.Add(1)
-			o.lost++
-		default:
-			it.line = bytes.Clone(it.line)
+		} else {
 			o.pending = append(o.pending, it)
 		}
 	}
+	if over := len(o.pending) - o.limit; over > 0 {
+		lost := uint64(over - o.spool.add(o.pending[o.limit:]))
+		o.failed.Add(lost)
+		o.lost.Add(lost)
+		clear(o.pending[o.limit:])
+		o.pending = o.pending[:o.limit]
+	}
+}
+
+// unspool writes the next batch of what is on disk. One batch at a time: the queue is
+// not to fill meanwhile.
+func (o *output) unspool() error {
+	if o.spool.empty() {
+		return nil
+	}
+	items, lines, end, err := o.spool.next(maxBatch)
+	if err == nil {
+		err = o.write(items)
+	}
+	if err != nil {
+		return err
+	}
+	return o.spool.done(lines, end)
 }
 
 func (o *output) fail(err error) {
@@ -123,8 +150,8 @@ func (o *output) fail(err error) {
 }
 
 func (o *output) recovered() {
-	lost := o.lost
-	o.lastErr, o.pause, o.lost = nil, 0, 0
+	lost := o.lost.Swap(0)
+	o.lastErr, o.pause = nil, 0
 	o.down.Store(false)
 	o.log.Info("security events are written again", "sink", o.name, "lost", lost)
 	o.tell(Event{
@@ -136,10 +163,58 @@ func (o *output) recovered() {
 
 // giveUp counts what the sink will not get any more.
 func (o *output) giveUp() {
-	n := len(o.pending)
+	n := len(o.pending) - o.spool.add(o.pending)
 	o.failed.Add(uint64(n))
 	o.pending = nil
 	if n > 0 {
-		o.log.Error("security events were lost at shutdown", "sink", o.name, "lost", uint64(n)+o.lost)
+		o.log.Error("security events were lost at shutdown", "sink", o.name, "lost", uint64(n)+o.lost.Load())
 	}
+}
+
+// takes reports whether the sink is to get a recorded event. A committed one it gets
+// whatever its filter says.
+func (o *output) takes(it item) bool {
+	return it.commit != nil || o.filter == nil || o.filter(it.event)
+}
+
+// nextRetry returns how long it is until a sink that failed and has something
+// to catch up on is to be tried again.
+func (o *output) nextRetry() (wait time.Duration, any bool) {
+	switch {
+	case !o.down.Load():
+		return 0, !o.spool.empty()
+	case len(o.pending) == 0 && o.spool.empty():
+		return 0, false
+	}
+	return max(time.Until(o.retryAt), 0), true
+}
+
+// sign lets a sink that is a [Checkpointer] sign what it holds, and gives what it
+// signed to the other sinks. One that is down is left alone.
+func (o *output) sign(final bool) {
+	c, ok := o.sink.(Checkpointer)
+	if !ok || o.down.Load() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(o.ctx, o.timeout)
+	defer cancel()
+	made, err := c.Checkpoint(ctx, final)
+	if err != nil { // the next write tells whether the sink works
+		o.log.Error("a checkpoint of the event log cannot be written", "sink", o.name, "error", err)
+	}
+	if len(made) == 0 {
+		return
+	}
+	items := make([]item, len(made))
+	for i, e := range made {
+		items[i] = item{event: e, line: AppendJSON(nil, e)}
+	}
+	o.spread(o, items)
+}
+
+func (o *output) close() error {
+	if err := errors.Join(o.sink.Close(), o.spool.close()); err != nil {
+		return fmt.Errorf("audit: sink %q: %w", o.name, err)
+	}
+	return nil
 }

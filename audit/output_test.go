@@ -2,9 +2,11 @@ package audit_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -80,26 +82,174 @@ func TestDeadSinkDoesNotTouchTheOthersAndCatchesUp(t *testing.T) {
 	})
 }
 
-func TestHangingSinkHoldsTheOthersUpForItsTimeoutOnly(t *testing.T) {
+func TestHangingSinkHoldsUpNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		hanging, well := &fakeSink{hang: true}, &fakeSink{}
+		hanging, second, well := &fakeSink{hang: true}, &fakeSink{hang: true}, &fakeSink{}
 		p := open(t, audit.Config{WriteTimeout: time.Second}, audit.Output{Name: "hanging", Sink: hanging, Optional: true}, to(well))
 		start := time.Now()
-		if err := p.Commit(t.Context(), named("1")); err != nil {
-			t.Errorf("a commit beside an optional sink that hangs: %v", err)
+		for i := range 50 {
+			if err := p.Commit(t.Context(), named(fmt.Sprint(i))); err != nil {
+				t.Fatalf("a commit beside an optional sink that hangs: %v", err)
+			}
 		}
 		if d := time.Since(start); d != 0 {
 			t.Errorf("it took %v, want it not to wait for the optional sink", d)
 		}
-		if err := p.Commit(t.Context(), named("2")); err != nil {
-			t.Error(err)
+		closed(t, p)
+		if got := without(well.ids()); !slices.Equal(got, numbered(0, 50)) {
+			t.Errorf("the other sink has %v", got)
 		}
-		if d := time.Since(start); d != time.Second {
-			t.Errorf("the next came after %v, want the time-out of the sink", d)
+
+		// A required one holds up who waits for it, and nobody else.
+		well = &fakeSink{}
+		p = open(t, audit.Config{WriteTimeout: time.Second}, to(well), audit.Output{Name: "second", Sink: second})
+		start = time.Now()
+		go func() { _ = p.Commit(t.Context(), named("committed")) }()
+		synctest.Wait()
+		p.Record(named("1"))
+		time.Sleep(50 * time.Millisecond)
+		synctest.Wait()
+		if got := without(well.ids()); !slices.Equal(got, []string{"committed", "1"}) {
+			t.Errorf("after %v the first sink has %v", time.Since(start), got)
 		}
 		closed(t, p)
-		if got := without(well.ids()); !slices.Equal(got, []string{"1", "2"}) {
-			t.Errorf("the other sink has %v", got)
+	})
+}
+
+func TestSinksThatAreDeadSlowAndFlappingAreCountedExactly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dead, flapping, well := &fakeSink{err: errBroken}, &fakeSink{}, &fakeSink{}
+		slow := &slowSink{}
+		p := open(t, audit.Config{Queue: 2000, WriteTimeout: time.Second}, to(well),
+			audit.Output{Name: "required", Sink: &fakeSink{}}, audit.Output{Name: "dead", Sink: dead, Optional: true},
+			audit.Output{Name: "slow", Sink: slow, Optional: true}, audit.Output{Name: "flapping", Sink: flapping, Optional: true})
+		const n = 50_000 // 5,000 a second for ten seconds
+		for i := range n {
+			p.Record(named(fmt.Sprint(i)))
+			if i%5 == 4 {
+				time.Sleep(time.Millisecond)
+			}
+			if i%7000 == 0 {
+				flapping.set([]error{errBroken, nil}[i/7000%2])
+			}
+		}
+		flapping.set(nil)
+		time.Sleep(5 * time.Second)
+		closed(t, p)
+		st := p.Stats()
+		if st.Recorded != n || st.Dropped != 0 {
+			t.Errorf("recorded %d, dropped %d", st.Recorded, st.Dropped)
+		}
+		if got := without(well.ids()); !slices.Equal(got, numbered(0, n)) {
+			t.Errorf("the sink that is well has %d events", len(got))
+		}
+		own := uint64(len(well.ids()) - n) // the pipeline's about sinks that failed
+		for _, s := range st.Sinks {
+			if s.Written+s.Failed != n+own {
+				t.Errorf("%s: %d written and %d failed are not %d and %d", s.Name, s.Written, s.Failed, n, own)
+			}
+		}
+		for i, lossy := range []bool{false, false, true, true, false} {
+			if got := st.Sinks[i].Failed > 0; got != lossy && i != 4 {
+				t.Errorf("%s lost %d events", st.Sinks[i].Name, st.Sinks[i].Failed)
+			}
+		}
+		if got := uint64(len(without(flapping.ids()))); got+st.Sinks[4].Failed != n || got == 0 {
+			t.Errorf("the flapping sink has %d events and lost %d", got, st.Sinks[4].Failed)
+		}
+	})
+}
+
+// A slowSink takes half a second for a batch.
+type slowSink struct{ fakeSink }
+
+func (s *slowSink) Write(ctx context.Context, batch []audit.Event, lines [][]byte) error {
+	time.Sleep(500 * time.Millisecond)
+	return s.fakeSink.Write(ctx, batch, lines)
+}
+
+func TestAFilterKeepsRecordedEventsFromItsSinkAlone(t *testing.T) {
+	all, some, first := &fakeSink{}, &fakeSink{}, &fakeSink{}
+	odd := func(e audit.Event) bool { return e.RequestID == "1" }
+	p := open(t, audit.Config{}, audit.Output{Name: "first", Sink: first, Filter: odd}, audit.Output{Name: "all", Sink: all},
+		audit.Output{Name: "some", Sink: some, Optional: true, Filter: odd})
+	for i := range 3 {
+		p.Record(named(fmt.Sprint(i)))
+	}
+	if err := p.Commit(t.Context(), named("committed")); err != nil {
+		t.Fatal(err)
+	}
+	closed(t, p)
+	for _, c := range []struct {
+		sink *fakeSink
+		want []string
+	}{{first, []string{"1", "committed"}}, {all, []string{"0", "1", "2", "committed"}}, {some, []string{"1", "committed"}}} {
+		if got := c.sink.ids(); !slices.Equal(got, c.want) {
+			t.Errorf("a sink has %v, want %v", got, c.want)
+		}
+	}
+	if st := p.Stats(); st.Failed != 0 {
+		t.Errorf("what a filter keeps out is not lost: %+v", st)
+	}
+}
+
+func TestCheckpointsGoToEverySink(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "security.log")
+	second, optional := &fakeSink{}, &fakeSink{}
+	p := open(t, audit.Config{}, to(chained(t, path)), audit.Output{Name: "second", Sink: second}, audit.Output{Name: "optional", Sink: optional, Optional: true})
+	for i := range 1500 {
+		p.Record(named(fmt.Sprint(i)))
+	}
+	closed(t, p)
+	types, _ := members([]byte(contents(t, path)), "type")
+	want := 0
+	for _, typ := range types {
+		if typ == "sys_log_checkpoint" {
+			want++
+		}
+	}
+	if want != 2 || types[len(types)-1] != "sys_log_checkpoint" {
+		t.Errorf("%d checkpoints in the file, the last line is %s", want, types[len(types)-1])
+	}
+	for _, s := range []*fakeSink{second, optional} {
+		var got []audit.Checkpoint
+		for _, line := range s.lines {
+			if c, ok := audit.ParseCheckpoint([]byte(line)); ok {
+				got = append(got, c)
+			}
+		}
+		v := verify(t, audit.VerifyConfig{Files: []string{path}, Keys: keysOf(t, path), Checkpoints: got})
+		if len(got) != want || len(v.Breaks)+len(v.Notes) > 0 || v.Signed != want {
+			t.Errorf("a sink has %d checkpoints; %+v", len(got), v)
+		}
+	}
+}
+
+func TestAFullQueueIsWaitedForByCategory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &fakeSink{gate: make(chan struct{})}
+		p := open(t, audit.Config{Queue: 2, WriteTimeout: time.Minute, Wait: map[audit.Category]time.Duration{audit.Account: 50 * time.Millisecond}}, to(s))
+		p.Record(named("under way"))
+		time.Sleep(time.Second)
+		p.Record(named("1"))
+		p.Record(named("2"))
+		start := time.Now()
+		p.Record(named("dropped"))
+		if d := time.Since(start); d != 0 {
+			t.Errorf("a category without a wait waited %v", d)
+		}
+		p.Record(audit.Event{Type: audit.UserUpdated, RequestID: "in vain"})
+		if d := time.Since(start); d != 50*time.Millisecond {
+			t.Errorf("it waited %v, want 50ms", d)
+		}
+		go func() { time.Sleep(20 * time.Millisecond); close(s.gate) }()
+		p.Record(audit.Event{Type: audit.UserUpdated, RequestID: "found room"})
+		if d := time.Since(start); d != 70*time.Millisecond {
+			t.Errorf("after %v, want it as soon as there is room", d)
+		}
+		closed(t, p)
+		if got := without(s.ids()); !slices.Equal(got, []string{"under way", "1", "2", "found room"}) || p.Stats().Dropped != 2 {
+			t.Errorf("has %v, stats %+v", got, p.Stats())
 		}
 	})
 }

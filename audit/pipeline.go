@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,19 +19,28 @@ const maxBatch = 512
 
 // Config says where the events of a [Pipeline] go.
 type Config struct {
-	// Sinks are where every event is written, one after the other in this
-	// order, the optional ones last. At least one must not be optional.
+	// Sinks are where events are written. At least one must not be optional. The first
+	// that is not has the order of the log; every other has a queue and a goroutine of its
+	// own, so that one that is dead, slow or flapping touches no other. A committed event
+	// goes to the next one when the one before has it, and to the optional ones last.
 	Sinks []Output
 	// Queue is how many events may wait to be written, and for each sink how many
 	// it may be behind while it fails: 1 to 1,048,576, default 8192. An event
 	// takes about 1 KiB.
 	Queue int
+	// Wait says for how long, at most, [Pipeline.Record] waits for room in a full queue
+	// before it drops an event of the category: up to 100 ms. No more than 64 callers wait
+	// at once. Categories that are not named do not wait: their events are dropped and
+	// counted at once. What must not be lost is committed, which is refused instead.
+	Wait map[Category]time.Duration
+	// Privacy changes what says who somebody is, before anything is written. Nil leaves it.
+	Privacy *Privacy
 	// FlushInterval is how long a batch may gather, which is how long a recorded
 	// event may be lost by a crash: 1 ms to 500 ms, default 20 ms. A committed
 	// event does not wait for it.
 	FlushInterval time.Duration
 	// WriteTimeout is how long one write to a sink may take: 1 ms to 1 minute,
-	// default 2 s. The sinks after it wait as long.
+	// default 2 s.
 	WriteTimeout time.Duration
 	// Now is the clock that dates events without a time; default [time.Now].
 	Now func() time.Time
@@ -49,6 +60,14 @@ type Output struct {
 	Sink Sink
 	// Optional is set for a sink that [Pipeline.Commit] does not wait for.
 	Optional bool
+	// Filter, when it is set, says which recorded events the sink gets. Committed events it
+	// gets whatever Filter says, and the checkpoints of other sinks are asked for like
+	// recorded events.
+	Filter func(Event) bool
+	// Spool, when it is set, is a file that keeps what the sink misses while it fails and
+	// memory has no room for, up to 256 MiB, until it works again. Only this pipeline
+	// may use it.
+	Spool string
 }
 
 // Stats counts the events of a pipeline since its start.
@@ -72,12 +91,14 @@ type SinkStats struct {
 	Written uint64
 	// Failed is how many events it did not get and will not get.
 	Failed uint64
+	// Spooled is how many events wait on disk for it.
+	Spooled uint64
 	// Down is set while writes fail.
 	Down bool
 }
 
-// A Pipeline is a [Recorder] that writes events to sinks from one goroutine, in the
-// order in which they were recorded, in batches. One write, one sync and one
+// A Pipeline is a [Recorder] that writes events to sinks, in the order in which
+// they were recorded, in batches. One write, one sync and one
 // transaction serve all the events of a batch (group commit).
 //
 // A sink that fails is tried again after 100 ms, then at growing intervals up to 1 s,
@@ -88,9 +109,12 @@ type Pipeline struct {
 	now   func() time.Time
 	newID func(time.Time) string
 	flush time.Duration
+	wait  map[Category]time.Duration
 	limit int
+	who   *Privacy
 
-	required, optional []*output
+	first              *output   // the first required one, which the writer writes to
+	required, optional []*feed   // the others
 	outputs            []*output // as configured
 
 	wake    chan struct{} // something is in the queue
@@ -104,13 +128,15 @@ type Pipeline struct {
 
 	mu       sync.Mutex
 	queue    []item
+	room     chan struct{} // closed when the queue was emptied; nil when nobody waits
+	waiting  int
 	closed   bool
 	recorded uint64
 	dropped  uint64
 	untold   uint64 // dropped since the last event that told so
 
-	spare []item // the writer's: the queue before this one, two take turns
-	lines []byte // the writer's: the lines of the batch
+	spare    []item // the writer's: the queue before this one, two take turns
+	lineSize int    // the writer's: about the longest line so far
 }
 
 var _ Recorder = (*Pipeline)(nil)
@@ -137,7 +163,7 @@ func New(cfg Config) (*Pipeline, error) {
 		return nil, err
 	}
 	p := &Pipeline{
-		now: cfg.Now, newID: cfg.NewID, flush: cfg.FlushInterval, limit: cfg.Queue,
+		now: cfg.Now, newID: cfg.NewID, flush: cfg.FlushInterval, limit: cfg.Queue, wait: maps.Clone(cfg.Wait), who: cfg.Privacy,
 		wake:    make(chan struct{}, 1),
 		urgent:  make(chan struct{}, 1),
 		closing: make(chan struct{}),
@@ -155,14 +181,40 @@ func New(cfg Config) (*Pipeline, error) {
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	for _, c := range cfg.Sinks {
-		o := &output{name: c.Name, sink: c.Sink, limit: cfg.Queue, ctx: p.ctx, timeout: cfg.WriteTimeout, log: log, tell: p.tell}
+		o := &output{name: c.Name, sink: c.Sink, filter: c.Filter, limit: cfg.Queue, ctx: p.ctx, timeout: cfg.WriteTimeout, log: log,
+			tell: p.tell, spread: p.spread}
+		if c.Spool != "" {
+			var err error
+			if o.spool, err = openSpool(c.Spool); err != nil {
+				for _, o := range p.outputs {
+					err = errors.Join(err, o.spool.close())
+				}
+				p.cancel()
+				return nil, err
+			}
+		}
 		p.outputs = append(p.outputs, o)
-		if c.Optional {
-			p.optional = append(p.optional, o)
-		} else {
-			p.required = append(p.required, o)
+		switch {
+		case c.Optional:
+			f := newFeed(o)
+			f.optional = true
+			f.passed = func([]item) {}
+			f.refused = func([]item, error) {} // nobody waits any more
+			p.optional = append(p.optional, f)
+		case p.first == nil:
+			p.first = o
+		default:
+			f, after := newFeed(o), len(p.required)+1
+			f.passed = func(committed []item) { p.pass(after, committed) }
+			f.refused = func(committed []item, err error) { p.refuse(after, committed, err) }
+			p.required = append(p.required, f)
 		}
 	}
+	for _, f := range slices.Concat(p.required, p.optional) {
+		signal(f.wake) // for what an earlier run left in the spool
+		go f.run()
+	}
+	signal(p.wake)
 	go p.run()
 	return p, nil
 }
@@ -178,6 +230,11 @@ func (cfg Config) check() error {
 	}
 	if cfg.WriteTimeout < time.Millisecond || cfg.WriteTimeout > time.Minute {
 		bad("WriteTimeout is %v: must be 1ms to 1m", cfg.WriteTimeout)
+	}
+	for category, d := range cfg.Wait {
+		if d < 0 || d > maxWait {
+			bad("Wait[%q] is %v: must be 0 to %v", category, d, maxWait)
+		}
 	}
 	required := false
 	names := map[string]bool{}
@@ -249,6 +306,9 @@ func (p *Pipeline) Stats() Stats {
 	p.mu.Unlock()
 	for _, o := range p.outputs {
 		one := SinkStats{Name: o.name, Written: o.written.Load(), Failed: o.failed.Load(), Down: o.down.Load()}
+		if o.spool != nil {
+			one.Spooled = o.spool.waiting.Load()
+		}
 		s.Failed += one.Failed
 		s.Sinks = append(s.Sinks, one)
 	}
@@ -286,7 +346,7 @@ func (p *Pipeline) put(e Event, c *commit) error {
 	if e.Time.IsZero() {
 		e.Time = p.now()
 	}
-	e = bounded(e.Complete())
+	e = bounded(e)
 	limit := p.limit
 	if c != nil {
 		limit *= 2
@@ -301,8 +361,15 @@ func (p *Pipeline) put(e Event, c *commit) error {
 	if c == nil && cheap(e) {
 		limit /= 2
 	}
-	if len(p.queue) >= limit {
+	if len(p.queue) >= limit && c == nil && p.wait[e.Category] > 0 {
+		p.waitForRoom(limit, p.wait[e.Category])
+	}
+	if p.closed || len(p.queue) >= limit {
 		p.dropped++
+		if p.closed {
+			p.mu.Unlock()
+			return errClosed
+		}
 		p.untold++
 		p.mu.Unlock()
 		return errQueueFull
@@ -319,6 +386,40 @@ func (p *Pipeline) put(e Event, c *commit) error {
 		signal(p.wake)
 	}
 	return nil
+}
+
+const (
+	maxWait    = 100 * time.Millisecond
+	maxWaiters = 64
+)
+
+// waitForRoom waits until the queue is below limit, or the time is over. It is called with
+// p.mu held, and returns with it held.
+func (p *Pipeline) waitForRoom(limit int, d time.Duration) {
+	if p.waiting >= maxWaiters {
+		return
+	}
+	p.waiting++
+	defer func() { p.waiting-- }()
+	timeout := time.NewTimer(d)
+	defer timeout.Stop()
+	for len(p.queue) >= limit && !p.closed {
+		if p.room == nil {
+			p.room = make(chan struct{})
+		}
+		room := p.room
+		p.mu.Unlock()
+		over := false
+		select {
+		case <-room:
+		case <-timeout.C:
+			over = true
+		}
+		p.mu.Lock()
+		if over {
+			return
+		}
+	}
 }
 
 // cheap reports whether strangers can cause events such as e at will, or everyday

@@ -25,6 +25,13 @@ const (
 	InputValidationFail Type = "input_validation_fail"
 	SuspiciousContent   Type = "suspicious_content"
 
+	// What package pattern recognises.
+	SuspiciousCredentialStuffing Type = "suspicious_credential_stuffing"
+	SuspiciousPasswordSpraying   Type = "suspicious_password_spraying"
+	SuspiciousDistributedLogin   Type = "suspicious_distributed_login"
+	SuspiciousCanary             Type = "suspicious_canary"
+	MaliciousExcess404           Type = "malicious_excess_404"
+
 	MaliciousSQLi            Type = "malicious_sqli"
 	MaliciousCORS            Type = "malicious_cors"
 	MaliciousCSRF            Type = "malicious_csrf"
@@ -56,6 +63,8 @@ const (
 	SysMisconfigured Type = "sys_misconfigured"
 
 	SysMonitorDisabled Type = "sys_monitor_disabled"
+	// SysLogCheckpoint is a signature over the event log up to it, see [Checkpoint].
+	SysLogCheckpoint Type = "sys_log_checkpoint"
 )
 
 // Category returns the category of t, which follows from its first word, but
@@ -86,9 +95,10 @@ func (t Type) Severity() Severity {
 	switch t {
 	case SysCrash:
 		return Critical
-	case AuthnCredentialInClear, AuthnTokenReuse, MaliciousSQLi, MaliciousCSRF, SysDegraded, SysMonitorDisabled:
+	case AuthnCredentialInClear, AuthnTokenReuse, MaliciousSQLi, MaliciousCSRF, SysDegraded, SysMonitorDisabled,
+		SuspiciousCredentialStuffing, SuspiciousPasswordSpraying, SuspiciousDistributedLogin, SuspiciousCanary:
 		return High
-	case ExcessRateLimitExceeded, MaliciousCORS, MaliciousCSPViolation,
+	case ExcessRateLimitExceeded, MaliciousExcess404, MaliciousCORS, MaliciousCSPViolation,
 		MaliciousDirectReference, SuspiciousContent, APIKeyRejected, AuthnTokenRejected, SessionUseAfterExpire:
 		return Medium
 	case AuthnLoginFail, AuthnPasswordChangeFail, AuthzFail, InputValidationFail, SysMisconfigured:

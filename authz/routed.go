@@ -16,7 +16,11 @@ import (
 // The refusals are no events: a path that does not exist is everyday life. The
 // zero Routed is ready, and it refuses everything where no routes are
 // configured. They are firm: what has no route has no policy to go on with.
-type Routed struct{}
+type Routed struct {
+	// Unknown, when it is set, is told of requests for paths that are not served. It
+	// must not block.
+	Unknown func(*exchange.Exchange)
+}
 
 // Name returns "route".
 func (Routed) Name() string { return "route" }
@@ -25,11 +29,14 @@ func (Routed) Name() string { return "route" }
 func (s Routed) Handler(next http.Handler) http.Handler { return exchange.Handler(s, next) }
 
 // Decide refuses x when it has no route.
-func (Routed) Decide(x *exchange.Exchange) exchange.Outcome {
+func (s Routed) Decide(x *exchange.Exchange) exchange.Outcome {
 	switch {
 	case x.Match.Route != nil:
 		return exchange.Continue()
 	case x.Match.Allow == "":
+		if s.Unknown != nil && !x.Asked {
+			s.Unknown(x)
+		}
 		return exchange.Refuse(problem.New(problem.NotFound, "There is nothing at this path."), "").Firmly()
 	}
 	p := problem.New(problem.MethodNotAllowed, "This path is not served with this method.")

@@ -235,5 +235,6 @@ func (x *Exchange) describe(e audit.Event) audit.Event {
 	e.Host = x.Host
 	e.Path = x.Request.URL.Path
 	e.UserAgent = x.Request.UserAgent()
+	e.Detail = x.correlate(e.Detail)
 	return e.Complete()
 }

@@ -67,7 +67,7 @@ func CreateUser(ctx context.Context, set Settings, u NewUser) (id string, err er
 	if err != nil {
 		return "", err
 	}
-	events, err := operatorEvents(set.set.Audit, db)
+	events, err := operatorEvents(set.set, db)
 	if err != nil {
 		return "", err
 	}
@@ -114,14 +114,18 @@ func act(ctx context.Context, events audit.Recorder, e audit.Event, do func() er
 
 // operatorEvents begins a log of what an operator does: in the database, and in
 // the log file unless that belongs to a server that is running.
-func operatorEvents(set config.Audit, db *sqlstore.DB) (*audit.Pipeline, error) {
+func operatorEvents(set config.Settings, db *sqlstore.DB) (*audit.Pipeline, error) {
 	sink, err := eventdb.New(db)
 	if err != nil {
 		return nil, err
 	}
 	sinks := []audit.Output{{Name: "database", Sink: sink}}
-	if set.Log != "" {
-		file, err := audit.NewFile(audit.FileConfig{Path: set.Log, MaxSizeMiB: set.MaxSizeMiB, Keep: set.Keep})
+	who, err := privacy(set)
+	if err != nil {
+		return nil, err
+	}
+	if set.Audit.Log != "" {
+		file, err := audit.NewFile(logFile(set))
 		switch {
 		case err == nil:
 			sinks = append(sinks, audit.Output{Name: "file", Sink: file})
@@ -129,7 +133,7 @@ func operatorEvents(set config.Audit, db *sqlstore.DB) (*audit.Pipeline, error) 
 			return nil, err
 		}
 	}
-	events, err := audit.New(audit.Config{Sinks: sinks})
+	events, err := audit.New(audit.Config{Sinks: sinks, Privacy: who})
 	if err != nil {
 		for _, o := range sinks {
 			err = errors.Join(err, o.Sink.Close())

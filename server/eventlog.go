@@ -16,12 +16,36 @@ const (
 	logRetry    = 50 * time.Millisecond
 )
 
+// logFile says where and how the event log is written: chained, and signed with a key
+// that is made of the secret key.
+func logFile(set config.Settings) audit.FileConfig {
+	a := set.Audit
+	return audit.FileConfig{
+		Path: a.Log, MaxSizeMiB: a.MaxSizeMiB, Keep: a.Keep, MaxAge: a.MaxAge, KeepFor: a.KeepFor, Compress: a.Compress,
+		ChainSecret: []byte(set.SecretKey.Reveal()), CheckpointInterval: a.CheckpointInterval,
+	}
+}
+
+// privacy returns how clients and accounts stand in events.
+func privacy(set config.Settings) (*audit.Privacy, error) {
+	return audit.NewPrivacy(audit.PrivacyConfig{
+		Addresses: audit.Form(set.Audit.Addresses), Names: audit.Form(set.Audit.Names), Secret: []byte(set.SecretKey.Reveal()),
+	})
+}
+
+// waits are how long a request waits for room in a full queue of events: for what
+// changes who may do what, and for nothing that strangers cause.
+func waits() map[audit.Category]time.Duration {
+	const short = 50 * time.Millisecond
+	return map[audit.Category]time.Duration{audit.Account: short, audit.APIKey: short, audit.System: short}
+}
+
 // openLog opens the event log. Whoever has it for longer is another server.
-func openLog(ctx context.Context, set config.Audit) (*audit.File, error) {
+func openLog(ctx context.Context, set config.Settings) (*audit.File, error) {
 	ctx, cancel := context.WithTimeout(ctx, logPatience)
 	defer cancel()
 	for {
-		file, err := audit.NewFile(audit.FileConfig{Path: set.Log, MaxSizeMiB: set.MaxSizeMiB, Keep: set.Keep})
+		file, err := audit.NewFile(logFile(set))
 		if !errors.Is(err, audit.ErrInUse) {
 			return file, err
 		}

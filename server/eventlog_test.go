@@ -12,8 +12,8 @@ import (
 )
 
 func TestAServerWaitsForAnEventLogThatIsGivenBack(t *testing.T) {
-	set := config.Audit{Log: filepath.Join(t.TempDir(), "security.log"), MaxSizeMiB: 1, Keep: 1}
-	taken, err := audit.NewFile(audit.FileConfig{Path: set.Log})
+	set := config.Settings{Audit: config.Audit{Log: filepath.Join(t.TempDir(), "security.log"), MaxSizeMiB: 1, Keep: 1}}
+	taken, err := audit.NewFile(audit.FileConfig{Path: set.Audit.Log})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,8 @@ import (
 	"github.com/merlonhq/merlon/apikey"
 	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/authn"
+	"github.com/merlonhq/merlon/exchange"
+	"github.com/merlonhq/merlon/pattern"
 	"github.com/merlonhq/merlon/report"
 	"github.com/merlonhq/merlon/server/internal/accounts"
 	"github.com/merlonhq/merlon/server/internal/api"
@@ -50,11 +52,15 @@ func (s *Server) prepare(modules []module.Module) error {
 	check(s.shareLimits())
 	devices, err := api.NewDevices(s.secrets()...)
 	check(err)
+	s.watch, err = pattern.New(pattern.Config{Recorder: &s.recorder, Canaries: s.settings.Audit.Canaries})
+	check(err)
+	s.privacy, err = privacy(s.settings)
+	check(err)
 	reports, err := report.New(report.Config{})
 	check(err)
 	s.api = &api.API{
 		Reports:  reports,
-		Accounts: s.accounts, Sessions: s.sessions, Tokens: s.tokens, Keys: s.keys, Hasher: hash, Policy: choose, Events: s.store, Devices: devices,
+		Accounts: s.accounts, Sessions: s.sessions, Tokens: s.tokens, Keys: s.keys, Hasher: hash, Policy: choose, Events: s.store, Devices: devices, Privacy: s.privacy, Watch: s.watch,
 		Grants: grants(modules), LimitsState: s.limits.state, CheckDatabase: s.database.Check, SecurityContact: s.settings.SecurityContact,
 	}
 	check(s.compile(db, modules))
@@ -163,6 +169,7 @@ func (s *Server) compile(db *sqlstore.DB, modules []module.Module) error {
 	if s.limits != nil {
 		cfg.RateLimit.Store = s.limits
 	}
+	cfg.OnUnknownPath = func(x *exchange.Exchange) { s.watch.UnknownPath(x.Client, x.Request.URL.Path) }
 	cfg.Authn = authn.Config{Sessions: authn.Sessions(s.sessions, s.api), Keys: authn.Keys(s.keys, s.api), Tokens: authn.Tokens(s.tokens, s.api)}
 	s.guard, err = merlon.New(cfg)
 	errs = append(errs, err)

@@ -19,6 +19,7 @@ import (
 	"github.com/merlonhq/merlon"
 	"github.com/merlonhq/merlon/apikey"
 	"github.com/merlonhq/merlon/audit"
+	"github.com/merlonhq/merlon/pattern"
 	"github.com/merlonhq/merlon/server/internal/accounts"
 	"github.com/merlonhq/merlon/server/internal/api"
 	"github.com/merlonhq/merlon/server/internal/config"
@@ -63,6 +64,8 @@ type Server struct {
 	tls      *tls.Config // nil for clear text
 	recorder recorder
 	limits   *sharedLimits // nil in memory
+	privacy  *audit.Privacy
+	watch    *pattern.Watch
 
 	lock     *sqlite.DirLock
 	events   *audit.Pipeline
@@ -117,18 +120,22 @@ func (s *Server) openEvents(ctx context.Context, events *eventdb.Store) error {
 	var sinks []audit.Output
 	torn := false
 	if s.settings.Audit.Log != "" {
-		file, err := openLog(ctx, s.settings.Audit)
+		file, err := openLog(ctx, s.settings)
 		if err != nil {
 			return err
 		}
 		torn = file.TornLine()
 		sinks = append(sinks, audit.Output{Name: "file", Sink: file})
 	}
-	sinks = append(sinks, audit.Output{Name: "database", Sink: events})
+	database := audit.Output{Name: "database", Sink: events}
+	if s.settings.Audit.Log != "" { // whose lock makes it ours alone
+		database.Spool = s.settings.Audit.Log + ".spool"
+	}
+	sinks = append(sinks, database)
 	if s.settings.Audit.Stdout {
 		sinks = append(sinks, audit.Output{Name: "stdout", Sink: audit.NewWriterSink(stdout{}), Optional: true})
 	}
-	pipeline, err := audit.New(audit.Config{Sinks: sinks, ErrorLog: s.log})
+	pipeline, err := audit.New(audit.Config{Sinks: sinks, ErrorLog: s.log, Privacy: s.privacy, Wait: waits()})
 	if err != nil {
 		for _, o := range sinks {
 			err = errors.Join(err, o.Sink.Close())
@@ -152,7 +159,6 @@ const (
 	maxHeaderBytes    = 32 << 10
 	drainTimeout      = 20 * time.Second
 	sweepInterval     = time.Hour
-	eventLife         = 90 * 24 * time.Hour // in the database; the files are kept by their number
 )
 
 // Listen takes the addresses, so that a second server there fails before anything
@@ -276,7 +282,7 @@ func (s *Server) sweep(ctx context.Context) {
 			if _, err := s.tokens.Sweep(ctx, now); err != nil && ctx.Err() == nil {
 				s.log.Error("tokens: expired ones not deleted", "error", err)
 			}
-			if err := s.sweepEvents(ctx, now.Add(-eventLife)); err != nil && ctx.Err() == nil {
+			if err := s.sweepEvents(ctx, now.Add(-s.settings.Audit.DatabaseKeepFor)); err != nil && ctx.Err() == nil {
 				s.log.Error("events: old ones not deleted from the database", "error", err)
 			}
 			if _, err := s.keys.Sweep(ctx, now); err != nil && ctx.Err() == nil {

@@ -17,7 +17,7 @@ var yamlBlock = regexp.MustCompile("(?s)```yaml\n(.*?)```")
 
 // The settings of the documents are settings of this version.
 func TestSettingsOfTheDocumentsLoad(t *testing.T) {
-	for _, doc := range []string{"../README.md", "../docs/operating.md", "../docs/cors.md", "../docs/shadow.md", "../docs/limits.md"} {
+	for _, doc := range []string{"../README.md", "../docs/operating.md", "../docs/cors.md", "../docs/shadow.md", "../docs/limits.md", "../docs/events.md"} {
 		text, err := os.ReadFile(doc)
 		if err != nil {
 			t.Fatal(err)

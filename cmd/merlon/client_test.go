@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -243,6 +244,11 @@ func logged(t *testing.T, path string) []event {
 		out = append(out, e)
 	}
 	return out
+}
+
+// unsigned returns events without the checkpoints, the last of which covers the end.
+func unsigned(events []event) []event {
+	return slices.DeleteFunc(events, func(e event) bool { return e.Type == "sys_log_checkpoint" })
 }
 
 // count returns how many events are of the type.

@@ -99,7 +99,7 @@ func TestOrderlyEnd(t *testing.T) {
 				t.Errorf("exit %d, want 0:\n%s", r.code, r.stderr)
 			}
 
-			inFile := logged(t, filepath.Join(dir, "security.log"))
+			inFile := unsigned(logged(t, filepath.Join(dir, "security.log")))
 			if n := len(inFile); n == 0 || inFile[n-1].Type != "sys_shutdown" {
 				t.Errorf("the last event is not sys_shutdown: %+v", inFile)
 			}
@@ -153,7 +153,7 @@ func TestOrderlyEndDespiteClients(t *testing.T) {
 			if r := d.wait(15 * time.Second); r.code != 0 {
 				t.Errorf("exit %d, want 0:\n%s", r.code, r.stderr)
 			}
-			all := logged(t, filepath.Join(dir, "security.log"))
+			all := unsigned(logged(t, filepath.Join(dir, "security.log")))
 			if !slices.ContainsFunc(all, func(e event) bool { return e.Type == "sys_shutdown" }) {
 				t.Errorf("no sys_shutdown: %+v", all)
 			}
@@ -173,7 +173,7 @@ func TestEndDespiteAnEndlessRequest(t *testing.T) {
 	if r.code != 1 || !strings.Contains(complaint(t, r), "still running") {
 		t.Errorf("exit %d, want 1 and why:\n%s", r.code, r.stderr)
 	}
-	all := logged(t, filepath.Join(dir, "security.log"))
+	all := unsigned(logged(t, filepath.Join(dir, "security.log")))
 	if n := len(all); n == 0 || all[n-1].Type != "sys_shutdown" {
 		t.Errorf("the last event is not sys_shutdown: %+v", all)
 	}

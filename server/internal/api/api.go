@@ -8,8 +8,10 @@ import (
 	"slices"
 
 	"github.com/merlonhq/merlon/apikey"
+	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/csrf"
 	"github.com/merlonhq/merlon/password"
+	"github.com/merlonhq/merlon/pattern"
 	"github.com/merlonhq/merlon/problem"
 	"github.com/merlonhq/merlon/ratelimit"
 	"github.com/merlonhq/merlon/report"
@@ -56,8 +58,12 @@ type API struct {
 	Hasher   *password.Hasher
 	Policy   *password.Policy
 	Events   *eventdb.Store
+	// Privacy is how clients and accounts stand in Events.
+	Privacy *audit.Privacy
 	// Devices tells browsers that have logged in to an account before.
 	Devices *Devices
+	// Watch recognises patterns of failed logins.
+	Watch *pattern.Watch
 	// Limits and CSRF are those of the guard, which is built from these routes:
 	// they are set after Routes and before the first request.
 	Limits *ratelimit.Limiter

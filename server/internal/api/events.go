@@ -49,7 +49,7 @@ type eventPage struct {
 }
 
 func (a *API) listEvents(c *module.Call, q *eventQuery) (eventPage, error) {
-	f := eventdb.Filter{Type: q.Type, Category: q.Category, Outcome: q.Outcome, Subject: q.Subject, Address: q.Address,
+	f := eventdb.Filter{Type: q.Type, Category: q.Category, Outcome: q.Outcome, Subject: a.Privacy.Name(q.Subject), Address: a.Privacy.Address(q.Address),
 		Since: q.Since.Value, Until: q.Until.Value}
 	raw, next, err := a.Events.Query(c, f, q.Cursor, q.Limit)
 	if errors.Is(err, eventdb.ErrCursor) {

@@ -10,6 +10,7 @@ import (
 	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/csrf"
 	"github.com/merlonhq/merlon/identity"
+	"github.com/merlonhq/merlon/pattern"
 	"github.com/merlonhq/merlon/problem"
 	"github.com/merlonhq/merlon/server/internal/accounts"
 	"github.com/merlonhq/merlon/server/module"
@@ -67,6 +68,7 @@ func (a *API) loggedIn(c *module.Call, u accounts.User, failedBefore bool) {
 		success = audit.AuthnLoginSuccessAfterFail
 	}
 	c.Record(audit.Event{Type: success, Principal: u.ID})
+	a.Watch.LoggedIn(c.Client(), u.Username)
 	a.rememberDevice(c, u.Username)
 }
 
@@ -98,6 +100,7 @@ func (a *API) authenticate(c *module.Call, username, password string) (accounts.
 		if err := a.Hasher.VerifyUnknown(c, password); err != nil {
 			return accounts.User{}, hashing(err)
 		}
+		a.Watch.LoginFailed(pattern.Failure{Client: c.Client(), Account: username, Password: password})
 		return accounts.User{}, loginFailed(c, "", "unknown_account")
 	case err != nil:
 		return accounts.User{}, err
@@ -107,6 +110,7 @@ func (a *API) authenticate(c *module.Call, username, password string) (accounts.
 	case err != nil:
 		return accounts.User{}, hashing(err)
 	case !ok:
+		a.Watch.LoginFailed(pattern.Failure{Client: c.Client(), Account: username, ID: u.ID, Password: password})
 		return accounts.User{}, loginFailed(c, u.ID, "wrong_password")
 	case u.Disabled:
 		return accounts.User{}, loginFailed(c, u.ID, "disabled")

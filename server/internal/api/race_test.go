@@ -20,6 +20,7 @@ import (
 	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/authn"
 	"github.com/merlonhq/merlon/password"
+	"github.com/merlonhq/merlon/pattern"
 	"github.com/merlonhq/merlon/server/internal/accounts"
 	"github.com/merlonhq/merlon/server/internal/api"
 	"github.com/merlonhq/merlon/server/internal/eventdb"
@@ -197,6 +198,8 @@ func start(t *testing.T) *service {
 	s.Policy, err = password.NewPolicy(password.PolicyConfig{})
 	check(err)
 	s.Events, err = eventdb.New(db)
+	check(err)
+	s.Watch, err = pattern.New(pattern.Config{Recorder: audit.Discard{}})
 	check(err)
 	secret := []byte(strings.Repeat("k", 32))
 	s.Devices, err = api.NewDevices(secret)

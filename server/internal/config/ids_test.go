@@ -90,6 +90,7 @@ func TestEachIDHasATriggerAndACleanNeighbour(t *testing.T) {
 		"E072": {y("rate_limits: {default: {burst: 5}}"), y("rate_limits: {default: {burst: 5, algorithm: token_bucket}}")},
 		"E073": {y("rate_limits: {insecure_exempt: {addresses: [0.0.0.0/0], reason: why}}"), y("rate_limits: {insecure_exempt: {addresses: [10.0.0.0/8], reason: why}}")},
 		"E074": {y("rate_limits: {insecure_exempt: {addresses: [10.0.0.0/8]}}"), y("rate_limits: {insecure_exempt: {addresses: [], reason: }}")},
+		"E080": {y("audit: {canaries: [Root]}"), y("audit: {canaries: [root, /.env]}")},
 		"W001": {y(strings.Replace(rule, ", POST /api/v1/users]", "]", 1)), y(rule)},
 		"W002": {dev("headers: {hsts_max_age: 24h}"), dev("headers: {hsts_max_age: 24h}\ntls: {cert: c, key: k}")},
 		"W003": {y("trusted_proxies: []\nlisten: \"127.0.0.1:1\"\ntls: {cert: c, key: k}"), y("trusted_proxies: []\nlisten: \"10.0.0.1:1\"\ntls: {cert: c, key: k}")},

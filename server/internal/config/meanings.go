@@ -75,6 +75,15 @@ func meanings() map[string]string {
 		"audit.stdout":       "Whether security events are written to standard output too.",
 		"audit.max_size_mib": "The size in MiB at which the file is rotated.",
 		"audit.keep":         "How many rotated files are kept.",
+		"audit.max_age":      "The age at which the file is rotated; 0s is never.",
+		"audit.keep_for":     "How long rotated files are kept, within keep; 0s is as long as there is room.",
+		"audit.compress":     "Whether rotated files are compressed with gzip.",
+		"audit.addresses":    "How clients' addresses are recorded: whole, truncated to /24 and /48, or hashed with a key.",
+		"audit.names":        "How accounts are recorded: whole, or hashed with a key.",
+		"audit.canaries":     "Account names and paths that nobody has a reason to use: who does is recorded.",
+
+		"audit.checkpoint_interval": "How long events may be in the file before a signature covers them.",
+		"audit.database_keep_for":   "How long events are kept in the database, for the API.",
 
 		"rule name":   "Its name in answers and events: up to 24 of a-z 0-9 - _, beginning with a letter.",
 		"rule match":  `The routes that it counts, as "POST /api/v1/auth/login".`,

@@ -220,6 +220,20 @@ type Audit struct {
 	Stdout     bool   // default false
 	MaxSizeMiB int    // 1 to 10240; default 100
 	Keep       int    // rotated files kept, 1 to 1000; default 10
+
+	MaxAge   time.Duration // at which the file is rotated, 0s to 8784h; 0s, the default, is never
+	KeepFor  time.Duration // of rotated files, 0s to 87840h; 0s, the default, is as long as Keep has room
+	Compress bool          // rotated files; default false
+	// CheckpointInterval is how long events may be in the file without a signature: 1s
+	// to 1h, default 1m.
+	CheckpointInterval time.Duration
+	// DatabaseKeepFor is how long events are in the database: 1h to 87840h, default 2160h.
+	DatabaseKeepFor time.Duration
+	// Addresses is whole (default), truncated or hashed; Names is whole (default) or hashed.
+	Addresses, Names string
+	// Canaries are account names and paths, which begin with "/", that nobody has a
+	// reason to use. Default none.
+	Canaries []string
 }
 
 // InsecureShadow is the section insecure_shadow: both or none.
@@ -277,7 +291,8 @@ func defaults(environment string) Settings {
 					By: []string{"address"}, Count: CountRequests, Algorithm: SlidingWindow},
 			},
 		},
-		Audit: Audit{Log: "logs/security.log", MaxSizeMiB: 100, Keep: 10},
+		Audit: Audit{Log: "logs/security.log", MaxSizeMiB: 100, Keep: 10,
+			CheckpointInterval: time.Minute, DatabaseKeepFor: 2160 * time.Hour, Addresses: "whole", Names: "whole"},
 	}
 	if environment == Development {
 		// Plain HTTP is served on loopback only, so the default listens there.

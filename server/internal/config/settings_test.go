@@ -91,6 +91,14 @@ var settingRows = []struct {
 	{"audit.log", map[string]string{"logs/x.log": "", "/var/log/x.log": "", "": "E035", "1": "E006", "\"a\\0b\"": "E006", "\"-----BEGIN PRIVATE KEY-----\"": "E006"}},
 	{"audit.stdout", map[string]string{"true": "", "false": "", "on": "E006", "": "E007"}},
 	{"audit.max_size_mib", map[string]string{"1": "", "10240": "", "0": "E008", "10241": "E008", "100MiB": "E006", "": "E007"}},
+	{"audit.max_age", map[string]string{"0s": "", "24h": "", "8785h": "E008", "1": "E006"}},
+	{"audit.keep_for", map[string]string{"0s": "", "720h": "", "87841h": "E008", "-1s": "E008"}},
+	{"audit.compress", map[string]string{"true": "", "1": "E006"}},
+	{"audit.checkpoint_interval", map[string]string{"1s": "", "1h": "", "0s": "E008", "61m": "E008"}},
+	{"audit.database_keep_for", map[string]string{"1h": "", "59m": "E008"}},
+	{"audit.addresses", map[string]string{"whole": "", "truncated": "", "hashed": "", "none": "E012"}},
+	{"audit.names", map[string]string{"whole": "", "hashed": "", "truncated": "E012"}},
+	{"audit.canaries", map[string]string{"[]": "", "[backup, /wp-login.php]": "", "[\"/a?b\"]": "E080", "[\"a b\"]": "E080"}},
 	{"audit.keep", map[string]string{"1": "", "1000": "", "0": "E008", "1001": "E008", "[]": "E006"}},
 	{"tls.cert", map[string]string{"cert.pem": "E022", "": "", "1": "E006", "\"-----BEGIN CERTIFICATE-----\"": "E006"}},
 	{"tls.key", map[string]string{"key.pem": "E022", "": "", "true": "E006", "\"-----BEGIN PRIVATE KEY-----\\nxx\"": "E006"}},
@@ -266,6 +274,14 @@ audit:
   stdout: false
   max_size_mib: 100
   keep: 10
+  max_age: 0s
+  keep_for: 0s
+  compress: false
+  checkpoint_interval: 1m
+  database_keep_for: 2160h
+  addresses: whole
+  names: whole
+  canaries: []
 insecure_shadow:
   controls: []
   reason: ""

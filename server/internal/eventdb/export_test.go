@@ -20,3 +20,6 @@ func Statement(f Filter, cursor string, limit int) (string, []any) {
 	}
 	return statement(f, &p, limit)
 }
+
+// CountStatement is count, for tests.
+const CountStatement = count

@@ -1,0 +1,57 @@
+package eventdb_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/merlonhq/merlon/audit"
+	"github.com/merlonhq/merlon/server/internal/eventdb"
+)
+
+func TestStatsCountByTypeAndSpan(t *testing.T) {
+	s, file := setUp(t)
+	hour := epoch.Truncate(time.Hour)
+	n := 0
+	add := func(at time.Time, kind audit.Type) {
+		n++
+		write(t, s, audit.Event{ID: fmt.Sprintf("evt_%d", n), Time: at, Type: kind})
+	}
+	add(hour.Add(-time.Microsecond), audit.SysStartup)
+	add(hour, audit.AuthnLoginFail)
+	add(hour.Add(time.Hour-time.Microsecond), audit.AuthnLoginFail)
+	add(hour.Add(time.Minute), audit.AuthzFail)
+	add(hour.Add(2*time.Hour), audit.AuthnLoginFail)
+	add(hour.Add(3*time.Hour), audit.AuthnLoginFail)
+	got, err := s.Stats(t.Context(), hour, hour.Add(3*time.Hour), time.Hour)
+	want := []eventdb.Count{{hour, "authn_login_fail", 2}, {hour, "authz_fail", 1}, {hour.Add(2 * time.Hour), "authn_login_fail", 1}}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v, %v\nwant %v", got, err, want)
+	}
+	if got, err := s.Stats(t.Context(), hour, hour, time.Hour); err != nil || len(got) != 0 {
+		t.Errorf("of no time: %v, %v", got, err)
+	}
+	for _, c := range []struct {
+		until time.Time
+		span  time.Duration
+		ok    bool
+	}{
+		{hour.Add(10_000 * time.Second), time.Second, true},
+		{hour.Add(10_001 * time.Second), time.Second, false},
+		{hour.Add(time.Second), time.Second - 1, false},
+		{hour, 0, false},
+	} {
+		if _, err := s.Stats(t.Context(), hour, c.until, c.span); errors.Is(err, eventdb.ErrSpan) == c.ok {
+			t.Errorf("until %v by %v: %v", c.until, c.span, err)
+		}
+	}
+	// Only the rows of the time are read.
+	var id, parent, unused int
+	var step string
+	if err := file.Reader().QueryRow("EXPLAIN QUERY PLAN "+eventdb.CountStatement, 1, 2, 3).Scan(&id, &parent, &unused, &step); err != nil || !strings.Contains(step, "SEARCH events USING INDEX events_time (time>? AND time<?)") {
+		t.Errorf("plan %q, %v", step, err)
+	}
+}
