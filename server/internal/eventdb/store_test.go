@@ -45,7 +45,6 @@ func TestEverythingOnPostgreSQL(t *testing.T) {
 		"ABatchIsWrittenWholeOrNotAtAll":            TestABatchIsWrittenWholeOrNotAtAll,
 		"BatchesOfEverySizeAreWrittenOnceEach":      TestBatchesOfEverySizeAreWrittenOnceEach,
 		"APipelineWritesToTheStore":                 TestAPipelineWritesToTheStore,
-		"AnyFilterAndLimitReturnWhatMatches":        TestAnyFilterAndLimitReturnWhatMatches,
 	} {
 		t.Run(name, test)
 	}
