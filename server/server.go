@@ -23,6 +23,7 @@ import (
 	"github.com/merlonhq/merlon/server/internal/api"
 	"github.com/merlonhq/merlon/server/internal/config"
 	"github.com/merlonhq/merlon/server/internal/eventdb"
+	"github.com/merlonhq/merlon/server/internal/operations"
 	"github.com/merlonhq/merlon/server/internal/sqlite"
 	"github.com/merlonhq/merlon/server/module"
 	"github.com/merlonhq/merlon/session"
@@ -68,6 +69,9 @@ type Server struct {
 	events   *audit.Pipeline
 	listener net.Listener
 	redirect net.Listener // clear text beside TLS; nil for none
+
+	metrics    *operations.Metrics // nil for none, as operations
+	operations net.Listener
 }
 
 // New compiles the policy, opens the database and the event log, and brings the
@@ -170,6 +174,11 @@ func (s *Server) Listen() error {
 			return fmt.Errorf("cannot listen on redirect_listen %s: %w: stop what listens there, or write another address", s.settings.RedirectListen, err)
 		}
 	}
+	if s.metrics != nil {
+		if s.operations, err = net.Listen("tcp", s.settings.OperationsListen); err != nil {
+			return fmt.Errorf("cannot listen on operations_listen %s: %w: stop what listens there, or write another address", s.settings.OperationsListen, err)
+		}
+	}
 	// The first event of a run: what is done before serving comes after it.
 	s.events.Record(audit.Event{Type: audit.SysStartup, Detail: []slog.Attr{slog.String("version", s.version), slog.String("environment", s.settings.Environment)}})
 	s.recordShadow()
@@ -220,7 +229,8 @@ func (s *Server) Serve(ctx context.Context) error {
 	loops.Go(func() error { return s.keys.Run(background) })
 	loops.Go(func() error { s.sweep(background); return nil })
 
-	failed := make(chan error, 2)
+	failed := make(chan error, 3)
+	observed := s.serveOperations(failed)
 	if s.redirect != nil {
 		// The policy sees clear text, and does with it what it does everywhere.
 		clear := s.httpServer(nil)
@@ -240,6 +250,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	err = errors.Join(err, drain(ctx, servers))
+	err = errors.Join(err, drain(ctx, observed)) // last: what is drained can be watched
 	stop()
 	err = errors.Join(err, loops.Wait())
 	s.logShadow()
@@ -304,7 +315,7 @@ func (s *Server) sweepEvents(ctx context.Context, before time.Time) error {
 // Serve has returned or instead of it.
 func (s *Server) Close() error {
 	var errs []error
-	for _, l := range []net.Listener{s.listener, s.redirect} {
+	for _, l := range []net.Listener{s.listener, s.redirect, s.operations} {
 		if l == nil {
 			continue
 		}

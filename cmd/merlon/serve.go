@@ -38,6 +38,9 @@ func (cmd serveCommand) Run(ctx context.Context, c console) error {
 		if address := srv.RedirectAddr(); address != "" {
 			c.log().Info("redirecting clear text to https", "address", address)
 		}
+		if address := srv.OperationsAddr(); address != "" {
+			c.log().Info("serving metrics", "address", address)
+		}
 		c.log().Info("serving", "version", buildVersion(), "address", srv.Addr(), "environment", set.Environment())
 		err = srv.Serve(ctx)
 	}

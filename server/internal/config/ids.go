@@ -59,6 +59,7 @@ const (
 	idBurst            = "merlon.E072"
 	idExemptAddress    = "merlon.E073"
 	idExemptReason     = "merlon.E074"
+	idOperationsSame   = "merlon.E090"
 
 	idSameFile    = "merlon.E059"
 	idNotTogether = "merlon.E060" // not of a load, see NotTogether
@@ -139,6 +140,7 @@ func Docs() []Doc {
 		{idBurst, "burst and algorithm do not fit", "A token bucket has a rate, limit in window, and a burst; a sliding window has no burst, and refills whatever else it is told."},
 		{idExemptAddress, "an entry of insecure_exempt.addresses is no network to exempt", "An address or a prefix in CIDR form without host bits. One that covers a large part of the internet would switch the limits off."},
 		{idExemptReason, "insecure_exempt has addresses or a reason, not both", "Who is not limited is a hole; the reason, logged at start, is what tells it from a mistake."},
+		{idOperationsSame, "operations_listen takes a port that the public reaches", "Metrics tell what a service does and how it fares, and profiles hold its memory; they have a port of their own, or none."},
 		{idCredentialRoute, "a route that checks or makes credentials has no rule", "A rule list replaces the built-in one as a whole; without a rule by address or account, guessing on this route meets only the default limit."},
 		{idHSTSUnsent, "headers.hsts_max_age without TLS", "HSTS is sent over TLS only (RFC 6797 section 7.2), and nothing terminates it here."},
 		{idLoopbackListen, "listening on loopback without trusted_proxies", "Every client then has the address of the proxy in front: limits by address count them as one."},

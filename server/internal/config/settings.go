@@ -56,6 +56,9 @@ type Settings struct {
 	// RedirectPort is the port of https that navigations are redirected to, 1 to
 	// 65535. Default 443.
 	RedirectPort int
+	// OperationsListen is the TCP address, "host:port", of metrics and, on loopback,
+	// pprof: never the port of Listen or RedirectListen. Default none.
+	OperationsListen string
 	// SecurityContact is the Contact of security.txt (RFC 9116 section 2.5.3):
 	// a mailto:, https: or tel: URI. Default none.
 	SecurityContact string
@@ -226,6 +229,9 @@ type InsecureShadow struct {
 	Controls []string // of merlon.ShadowControls; default none
 	Reason   string   // required with Controls; logged at start
 }
+
+// OperationsPrivate reports whether only this machine reaches OperationsListen.
+func (s Settings) OperationsPrivate() bool { return onLoopback(s.OperationsListen) }
 
 // DatabaseFile returns the FILE of a DatabaseURL "sqlite:FILE".
 func (s Settings) DatabaseFile() string {

@@ -169,5 +169,8 @@ func rows() []row {
 			"NIST SP 800-63B-4 section 2.1.3 asks for a new authentication after thirty days at most.", longRefresh},
 		{"merlon.W045", Medium, []string{"rate_limits.ipv6_prefix"}, nil, "", "", nil},
 		{"merlon.W046", Medium, []string{"rate_limits.rules"}, nil, "", "", nil},
+		{"merlon.W070", Medium, []string{"operations_listen"}, inProduction,
+			"metrics can be reached from other machines",
+			"Whoever reaches the port learns what the service does, how it fares and which controls refuse. pprof is not served there.", operationsExposed},
 	}
 }
