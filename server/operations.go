@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/merlonhq/merlon/audit"
+	"github.com/merlonhq/merlon/server/internal/listener"
 	"github.com/merlonhq/merlon/server/internal/operations"
 )
 
@@ -18,7 +19,8 @@ const profileTimeout = 2 * time.Minute
 func (s *Server) sources() operations.Sources {
 	src := operations.Sources{
 		Version: s.version, Controls: s.guard.Counts, Reports: s.api.Reports.Counts,
-		Events: func() audit.Stats { return s.events.Stats() }, // opened after this is compiled
+		Connections: func() listener.Counts { return s.connections.Counts() },
+		Events:      func() audit.Stats { return s.events.Stats() }, // opened later
 	}
 	if s.limits != nil {
 		src.LimitsStore = func() bool { _, away := s.limits.Outage(); return !away }

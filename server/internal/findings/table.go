@@ -172,5 +172,8 @@ func rows() []row {
 		{"merlon.W070", Medium, []string{"operations_listen"}, inProduction,
 			"metrics can be reached from other machines",
 			"Whoever reaches the port learns what the service does, how it fares and which controls refuse. pprof is not served there.", operationsExposed},
+		{"merlon.W071", Medium, []string{"connections.max", "connections.per_address"}, inProduction,
+			"one address may hold half of all connections",
+			"Two machines that hold connections open then keep everybody else out.", fewHoldAll},
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/exchange"
 	"github.com/merlonhq/merlon/report"
+	"github.com/merlonhq/merlon/server/internal/listener"
 )
 
 // Sources are where numbers are read when somebody asks for them. A nil function
@@ -20,6 +21,7 @@ type Sources struct {
 	Reports  func() report.Counts
 	// LimitsStore reports whether the store of shared limits answers.
 	LimitsStore func() bool
+	Connections func() listener.Counts
 }
 
 // Metrics are the numbers of one service.
@@ -61,11 +63,13 @@ var (
 	sinkUp         = desc("event_sink_up", "1 while writes to a sink succeed.", "sink")
 	reports        = desc("browser_reports_total", "Reports of browsers, by what became of them (refused counts requests).", "result")
 	limitsStoreUp  = desc("ratelimit_store_up", "1 while the store of shared limits answers.")
+	connections    = desc("connections", "Open connections of the public listeners.")
+	connsRefused   = desc("connections_refused_total", "Connections that were closed as they came, by the limit that they met.", "limit")
 )
 
 // Describe tells the registry what Collect sends.
 func (r reader) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{buildInfo, controlActions, controlShadow, eventsRecorded, eventsDropped, sinkEvents, sinkUp, reports, limitsStoreUp} {
+	for _, d := range []*prometheus.Desc{buildInfo, controlActions, controlShadow, eventsRecorded, eventsDropped, sinkEvents, sinkUp, reports, limitsStoreUp, connections, connsRefused} {
 		ch <- d
 	}
 }
@@ -110,5 +114,11 @@ func (r reader) Collect(ch chan<- prometheus.Metric) {
 	}
 	if r.src.LimitsStore != nil {
 		gauge(limitsStoreUp, r.src.LimitsStore())
+	}
+	if r.src.Connections != nil {
+		c := r.src.Connections()
+		ch <- prometheus.MustNewConstMetric(connections, prometheus.GaugeValue, float64(c.Open))
+		counter(connsRefused, c.RefusedMax, "max")
+		counter(connsRefused, c.RefusedPerAddress, "per_address")
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/merlonhq/merlon/exchange"
 	"github.com/merlonhq/merlon/report"
 	"github.com/merlonhq/merlon/route"
+	"github.com/merlonhq/merlon/server/internal/listener"
 	"github.com/merlonhq/merlon/server/internal/operations"
 )
 
@@ -120,6 +121,7 @@ func TestWhatOthersCountIsReadAtEachScrape(t *testing.T) {
 			return report.Counts{Violations: 1, Others: 2, Ignored: 3, Silenced: 4, Refused: 5}
 		},
 		LimitsStore: func() bool { return up },
+		Connections: func() listener.Counts { return listener.Counts{Open: 6, RefusedMax: 7, RefusedPerAddress: 8} },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -133,6 +135,7 @@ func TestWhatOthersCountIsReadAtEachScrape(t *testing.T) {
 		`merlon_event_sink_up{sink="file"} 0`, `merlon_event_sink_up{sink="database"} 1`,
 		`merlon_browser_reports_total{result="violation"} 1`, `merlon_browser_reports_total{result="other"} 2`, `merlon_browser_reports_total{result="ignored"} 3`,
 		`merlon_browser_reports_total{result="silenced"} 4`, `merlon_browser_reports_total{result="refused"} 5`,
+		`merlon_connections 6`, `merlon_connections_refused_total{limit="max"} 7`, `merlon_connections_refused_total{limit="per_address"} 8`,
 		`merlon_ratelimit_store_up 1`)
 	if !strings.Contains(body, `version="1.2.3"`) {
 		t.Error("the version is not told")
