@@ -74,6 +74,8 @@ func (t Type) Description() string {
 		return "What arrives does not fit the configuration."
 	case SysMonitorDisabled:
 		return "A control does not refuse: it is switched off, or in shadow."
+	case SysConfigChanged:
+		return "The configuration of the running service was to change."
 	case SysRecovered:
 		return "A part of the service works again."
 	}

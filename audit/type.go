@@ -56,6 +56,9 @@ const (
 	SysMisconfigured Type = "sys_misconfigured"
 
 	SysMonitorDisabled Type = "sys_monitor_disabled"
+	// SysConfigChanged is a change of what a running service works with, or, with the
+	// outcome failure, one that was refused.
+	SysConfigChanged Type = "sys_config_changed"
 )
 
 // Category returns the category of t, which follows from its first word, but

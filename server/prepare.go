@@ -39,7 +39,7 @@ func (s *Server) prepare(modules []module.Module) error {
 	check := func(err error) { errs = append(errs, err) }
 	check(checkModules(modules))
 	var err error
-	s.tls, err = encryption(s.settings)
+	s.tls, err = encryption(s.settings, &s.certificate)
 	check(err)
 	hash, err := hasher(s.settings.Password)
 	check(err)

@@ -72,6 +72,7 @@ type Server struct {
 	redirect net.Listener // clear text beside TLS; nil for none
 
 	connections *listener.Limit
+	certificate serving
 	metrics     *operations.Metrics // nil for none, as operations
 	operations  net.Listener
 }
