@@ -68,6 +68,9 @@ type Config struct {
 	// InsecureShadow are controls that record what they would refuse and refuse
 	// nothing. Each is told of at start. Default: none.
 	InsecureShadow InsecureShadow
+	// Observe is called once for each request with the status of its answer, for
+	// measurements. See [exchange.Config]. Nil measures nothing.
+	Observe func(x *exchange.Exchange, status int)
 
 	ClientIP  clientip.Config
 	Headers   headers.Config
@@ -116,6 +119,7 @@ func New(cfg Config) (*Guard, error) {
 		ErrorLog: b.cfg.ErrorLog,
 
 		InsecureShadow: b.cfg.InsecureShadow.Controls,
+		Observe:        b.cfg.Observe,
 		Stages: []exchange.Stage{
 			clients,          // the one address every later stage uses
 			security,         // before anything can refuse

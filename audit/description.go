@@ -86,6 +86,8 @@ func (t Type) Description() string {
 		return "A control does not refuse: it is switched off, or in shadow."
 	case SysLogCheckpoint:
 		return "The event log up to here was signed."
+	case SysConfigChanged:
+		return "The configuration of the running service was to change."
 	case SysRecovered:
 		return "A part of the service works again."
 	}

@@ -65,6 +65,9 @@ const (
 	SysMonitorDisabled Type = "sys_monitor_disabled"
 	// SysLogCheckpoint is a signature over the event log up to it, see [Checkpoint].
 	SysLogCheckpoint Type = "sys_log_checkpoint"
+	// SysConfigChanged is a change of what a running service works with, or, with the
+	// outcome failure, one that was refused.
+	SysConfigChanged Type = "sys_config_changed"
 )
 
 // Category returns the category of t, which follows from its first word, but

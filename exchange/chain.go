@@ -24,6 +24,11 @@ type Config struct {
 	// as [audit.WouldRefuse] and goes on, unless the refusal is firm. A name that no
 	// stage has does nothing. Giving a reason and telling of it is for the caller.
 	InsecureShadow []string
+	// Observe is called once for each request, when all is settled, with the status
+	// of its answer; 0 when it was cut off before it had one. It is for measurements:
+	// it must not block, and runs in the goroutine of the request. Of chains inside
+	// another it is that of the outermost. Nil measures nothing.
+	Observe func(x *Exchange, status int)
 }
 
 // A Chain runs stages in order. It does not change after [New].
@@ -34,6 +39,7 @@ type Chain struct {
 	routes    *route.Table
 	recorder  audit.Recorder
 	errorLog  *slog.Logger
+	observe   func(*Exchange, int) // nil for none
 	ids       ids
 }
 
@@ -46,6 +52,7 @@ func New(cfg Config) *Chain {
 		routes:    cfg.Routes,
 		recorder:  cfg.Recorder,
 		errorLog:  cfg.ErrorLog,
+		observe:   cfg.Observe,
 	}
 	for i, s := range c.stages {
 		c.objectors[i], _ = s.(Objector)

@@ -119,6 +119,9 @@ func (c *Chain) close(x *Exchange) {
 		d := &x.Event
 		c.recorder.Record(x.describe(audit.Event{Type: d.Type, Severity: d.Severity, Outcome: d.Outcome, Detail: d.Detail}))
 	}
+	if c.observe != nil {
+		c.observe(x, x.writer.status)
+	}
 	if v != nil && x.writer.status != 0 && !x.writer.crashed {
 		// Part of an answer is out. Ending it as if it were whole would be a lie.
 		panic(http.ErrAbortHandler)

@@ -381,6 +381,47 @@ func TestSettlementsSeeTheStatus(t *testing.T) {
 	}
 }
 
+// Every end of a request is observed once, with the status that the client got.
+func TestEveryRequestIsObservedOnce(t *testing.T) {
+	refuse := stage{"s", func(x *exchange.Exchange) exchange.Outcome {
+		if x.Request.URL.Path == "/refused" {
+			return exchange.Refuse(problem.New(problem.Forbidden, "no"), "")
+		}
+		return exchange.Continue()
+	}}
+	for _, tt := range []struct {
+		name, path string
+		h          http.HandlerFunc
+		want       int
+	}{
+		{"a refusal", "/refused", ok, 403},
+		{"an answer", "/", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, 204},
+		{"a panic", "/", func(http.ResponseWriter, *http.Request) { panic("x") }, 500},
+		{"an answer that was cut off before it began", "/", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var seen []int
+			observe := func(by string) func(*exchange.Exchange, int) {
+				return func(_ *exchange.Exchange, status int) {
+					if by == "inner" {
+						t.Error("the inner chain observes what the outer one does")
+					}
+					seen = append(seen, status)
+				}
+			}
+			inner := exchange.New(exchange.Config{Observe: observe("inner"), ErrorLog: quiet()}).Handler(tt.h)
+			outer := exchange.New(exchange.Config{Stages: []exchange.Stage{refuse}, Observe: observe("outer"), ErrorLog: quiet()})
+			func() {
+				defer func() { _ = recover() }()
+				serve(outer, inner.ServeHTTP, httptest.NewRequest("GET", tt.path, nil))
+			}()
+			if len(seen) != 1 || seen[0] != tt.want {
+				t.Errorf("observed %v; want [%d]", seen, tt.want)
+			}
+		})
+	}
+}
+
 func TestTheWriterKeepsAnswersClean(t *testing.T) {
 	w := serve(exchange.New(exchange.Config{}), func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Server", "Apache/1.3")

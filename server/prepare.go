@@ -18,6 +18,7 @@ import (
 	"github.com/merlonhq/merlon/server/internal/config"
 	"github.com/merlonhq/merlon/server/internal/eventdb"
 	"github.com/merlonhq/merlon/server/internal/openapi"
+	"github.com/merlonhq/merlon/server/internal/operations"
 	"github.com/merlonhq/merlon/server/internal/pages"
 	"github.com/merlonhq/merlon/server/module"
 	"github.com/merlonhq/merlon/session"
@@ -39,7 +40,7 @@ func (s *Server) prepare(modules []module.Module) error {
 	check := func(err error) { errs = append(errs, err) }
 	check(checkModules(modules))
 	var err error
-	s.tls, err = encryption(s.settings)
+	s.tls, err = encryption(s.settings, &s.certificate)
 	check(err)
 	hash, err := hasher(s.settings.Password)
 	check(err)
@@ -166,6 +167,10 @@ func (s *Server) compile(db *sqlstore.DB, modules []module.Module) error {
 
 	cfg := policy(s.settings, routes, s.log)
 	cfg.Recorder = &s.recorder
+	if s.settings.OperationsListen != "" {
+		s.metrics = operations.NewMetrics()
+		cfg.Observe = s.metrics.Observe
+	}
 	if s.limits != nil {
 		cfg.RateLimit.Store = s.limits
 	}
@@ -176,13 +181,16 @@ func (s *Server) compile(db *sqlstore.DB, modules []module.Module) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
+	if s.metrics != nil {
+		errs = append(errs, s.metrics.Read(s.sources()))
+	}
 	s.api.Limits, s.api.CSRF = s.guard.Limiter(), s.guard.CSRF()
 	mux := http.NewServeMux()
 	for _, r := range routes {
 		mux.Handle(r.Policy.Pattern, r.Endpoint)
 	}
 	s.handler = s.guard.Handler(mux)
-	return nil
+	return errors.Join(errs...)
 }
 
 // allScopes returns the scopes of the service and its modules.

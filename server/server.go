@@ -24,6 +24,8 @@ import (
 	"github.com/merlonhq/merlon/server/internal/api"
 	"github.com/merlonhq/merlon/server/internal/config"
 	"github.com/merlonhq/merlon/server/internal/eventdb"
+	"github.com/merlonhq/merlon/server/internal/listener"
+	"github.com/merlonhq/merlon/server/internal/operations"
 	"github.com/merlonhq/merlon/server/internal/sqlite"
 	"github.com/merlonhq/merlon/server/module"
 	"github.com/merlonhq/merlon/session"
@@ -71,6 +73,11 @@ type Server struct {
 	events   *audit.Pipeline
 	listener net.Listener
 	redirect net.Listener // clear text beside TLS; nil for none
+
+	connections *listener.Limit
+	certificate serving
+	metrics     *operations.Metrics // nil for none, as operations
+	operations  net.Listener
 }
 
 // New compiles the policy, opens the database and the event log, and brings the
@@ -161,17 +168,41 @@ const (
 	sweepInterval     = time.Hour
 )
 
+// Limits of HTTP/2, written out because the defaults of net/http are not a promise. Of a
+// client that opens and resets streams as fast as it can (CVE-2023-44487) net/http runs
+// no more handlers than streams at once, queues four times as many, and then ends the
+// connection with ENHANCE_YOUR_CALM.
+func http2Limits() *http.HTTP2Config {
+	return &http.HTTP2Config{
+		MaxConcurrentStreams:          100, // the least that RFC 9113 section 6.5.2 recommends
+		MaxDecoderHeaderTableSize:     4 << 10,
+		MaxEncoderHeaderTableSize:     4 << 10,
+		MaxReadFrameSize:              16 << 10,
+		MaxReceiveBufferPerConnection: 1 << 20,
+		MaxReceiveBufferPerStream:     256 << 10,
+		// A reader that takes nothing holds its buffers no longer than this.
+		WriteByteTimeout: 30 * time.Second,
+		SendPingTimeout:  30 * time.Second,
+		PingTimeout:      15 * time.Second,
+	}
+}
+
 // Listen takes the addresses, so that a second server there fails before anything
 // is served, and records the start.
 func (s *Server) Listen() error {
-	l, err := net.Listen("tcp", s.settings.Listen)
-	if err != nil {
+	s.connections = connectionLimit(s.settings, s.log)
+	var err error
+	if s.listener, err = s.listen(s.settings.Listen); err != nil {
 		return fmt.Errorf("cannot listen on %s: %w: stop what listens there, or choose another address with --listen", s.settings.Listen, err)
 	}
-	s.listener = l
 	if s.settings.RedirectListen != "" {
-		if s.redirect, err = net.Listen("tcp", s.settings.RedirectListen); err != nil {
+		if s.redirect, err = s.listen(s.settings.RedirectListen); err != nil {
 			return fmt.Errorf("cannot listen on redirect_listen %s: %w: stop what listens there, or write another address", s.settings.RedirectListen, err)
+		}
+	}
+	if s.metrics != nil {
+		if s.operations, err = net.Listen("tcp", s.settings.OperationsListen); err != nil {
+			return fmt.Errorf("cannot listen on operations_listen %s: %w: stop what listens there, or write another address", s.settings.OperationsListen, err)
 		}
 	}
 	// The first event of a run: what is done before serving comes after it.
@@ -205,6 +236,7 @@ func (s *Server) httpServer(encryption *tls.Config) *http.Server {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
+		HTTP2:             http2Limits(),
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 		// Otherwise net/http itself answers OPTIONS *, before the policy.
 		DisableGeneralOptionsHandler: true,
@@ -224,7 +256,8 @@ func (s *Server) Serve(ctx context.Context) error {
 	loops.Go(func() error { return s.keys.Run(background) })
 	loops.Go(func() error { s.sweep(background); return nil })
 
-	failed := make(chan error, 2)
+	failed := make(chan error, 3)
+	observed := s.serveOperations(failed)
 	if s.redirect != nil {
 		// The policy sees clear text, and does with it what it does everywhere.
 		clear := s.httpServer(nil)
@@ -244,6 +277,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	err = errors.Join(err, drain(ctx, servers))
+	err = errors.Join(err, drain(ctx, observed)) // last: what is drained can be watched
 	stop()
 	err = errors.Join(err, loops.Wait())
 	s.logShadow()
@@ -308,7 +342,7 @@ func (s *Server) sweepEvents(ctx context.Context, before time.Time) error {
 // Serve has returned or instead of it.
 func (s *Server) Close() error {
 	var errs []error
-	for _, l := range []net.Listener{s.listener, s.redirect} {
+	for _, l := range []net.Listener{s.listener, s.redirect, s.operations} {
 		if l == nil {
 			continue
 		}

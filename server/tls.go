@@ -3,6 +3,7 @@ package server
 import (
 	"crypto/tls"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/merlonhq/merlon/server/internal/config"
@@ -18,8 +19,17 @@ func suites() []uint16 {
 	}
 }
 
-// encryption returns how TLS is served, nil for clear text.
-func encryption(set config.Settings) (*tls.Config, error) {
+// serving is the certificate that is served with. Another can take its place while
+// connections are made.
+type serving struct {
+	pair atomic.Pointer[tls.Certificate]
+}
+
+func (s *serving) get(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.pair.Load(), nil }
+
+// encryption returns how TLS is served, with the certificate of the settings, which
+// it gives to served; nil for clear text.
+func encryption(set config.Settings, served *serving) (*tls.Config, error) {
 	pair, _, found := config.Certificate(set.TLS, set.Hosts, time.Now())
 	if len(found) > 0 {
 		var errs []error
@@ -31,10 +41,11 @@ func encryption(set config.Settings) (*tls.Config, error) {
 	if pair == nil {
 		return nil, nil
 	}
+	served.pair.Store(pair)
 	return &tls.Config{
-		Certificates: []tls.Certificate{*pair},
-		MinVersion:   tls.VersionTLS12,
-		CipherSuites: suites(),
+		GetCertificate: served.get,
+		MinVersion:     tls.VersionTLS12,
+		CipherSuites:   suites(),
 		// crypto/tls issues tickets for seven days, which cannot be shortened: whoever
 		// steals the key of the tickets reads, or resumes, as much of the past. Without
 		// them each connection is a handshake of its own.

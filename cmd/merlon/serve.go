@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
+	"sync"
+	"syscall"
 
 	"github.com/merlonhq/merlon/server"
 )
@@ -18,6 +21,8 @@ func (serveCommand) examples() string {
 	return `Example:
   merlon serve --config /etc/merlon/merlon.yaml
 
+SIGHUP reads the certificate again, and tells which settings need a restart.
+
 Exit codes: 0 after an orderly end, 1 when serving failed, 2 when the settings are
 wrong, the certificate among them, or a finding is critical in production: every
 problem is printed, and every finding that is not low; nothing was started.
@@ -25,6 +30,10 @@ problem is printed, and every finding that is not low; nothing was started.
 }
 
 func (cmd serveCommand) Run(ctx context.Context, c console) error {
+	// From the first moment, so that an early one does not end the process.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 	set, err := settings(c, server.CheckSettings, server.Source{File: cmd.Config, Listen: cmd.Listen})
 	if err != nil {
 		return err
@@ -38,10 +47,33 @@ func (cmd serveCommand) Run(ctx context.Context, c console) error {
 		if address := srv.RedirectAddr(); address != "" {
 			c.log().Info("redirecting clear text to https", "address", address)
 		}
+		if address := srv.OperationsAddr(); address != "" {
+			c.log().Info("serving metrics", "address", address)
+		}
 		c.log().Info("serving", "version", buildVersion(), "address", srv.Addr(), "environment", set.Environment())
-		err = srv.Serve(ctx)
+		err = cmd.serve(ctx, srv, hangups)
 	}
 	return errors.Join(err, srv.Close())
+}
+
+// serve serves until ctx ends, and reloads at each hangup.
+func (cmd serveCommand) serve(ctx context.Context, srv *server.Server, hangups <-chan os.Signal) error {
+	ended := make(chan struct{})
+	var reloads sync.WaitGroup
+	reloads.Go(func() {
+		for {
+			select {
+			case <-ended:
+				return
+			case <-hangups:
+				srv.Reload(server.Source{File: cmd.Config, Listen: cmd.Listen, Environ: os.Environ()})
+			}
+		}
+	})
+	err := srv.Serve(ctx)
+	close(ended)
+	reloads.Wait() // nothing is recorded after Close
+	return err
 }
 
 // settings loads the settings and prints every problem on a line of its own, but for

@@ -39,6 +39,7 @@ func (l *loader) check(s *Settings) {
 	l.checkKeys(s)
 	l.checkTransport(s)
 	l.checkRedirect(s)
+	l.checkOperations(s)
 	l.checkOrigins(s)
 	if s.Environment == Production && len(s.Hosts) == 0 && l.fine("hosts") {
 		l.report(l.where("hosts"), fault{idHostsRequired, "hosts: production needs the names of this service", "write hosts: [api.example.com]"})
@@ -136,6 +137,16 @@ func (l *loader) checkRedirect(s *Settings) {
 	if samePort(s.RedirectListen, s.Listen) && l.fine("listen") {
 		l.report(l.where("redirect_listen"), fault{idRedirectSame, "redirect_listen (" + show(s.RedirectListen) + ") takes the port of listen (" + show(s.Listen) + ")",
 			`write another port, such as ":80"`})
+	}
+}
+
+// checkOperations keeps the operator's listener apart from those of the public.
+func (l *loader) checkOperations(s *Settings) {
+	for _, public := range []struct{ name, address string }{{"listen", s.Listen}, {"redirect_listen", s.RedirectListen}} {
+		if samePort(s.OperationsListen, public.address) && l.fine("operations_listen", public.name) {
+			l.report(l.where("operations_listen"), fault{idOperationsSame, "operations_listen (" + show(s.OperationsListen) + ") takes the port of " +
+				public.name + " (" + show(public.address) + ")", `write another port, such as "127.0.0.1:9090"`})
+		}
 	}
 }
 

@@ -57,6 +57,11 @@ type Settings struct {
 	// RedirectPort is the port of https that navigations are redirected to, 1 to
 	// 65535. Default 443.
 	RedirectPort int
+	// OperationsListen is the TCP address, "host:port", of metrics and, on loopback,
+	// pprof: never the port of Listen or RedirectListen. Default none.
+	OperationsListen string
+	// Connections is how many connections there may be at once.
+	Connections Connections
 	// SecurityContact is the Contact of security.txt (RFC 9116 section 2.5.3):
 	// a mailto:, https: or tel: URI. Default none.
 	SecurityContact string
@@ -94,6 +99,12 @@ type CORS struct {
 type TLS struct {
 	Cert string
 	Key  string
+}
+
+// Connections is the section connections, of Listen and RedirectListen together.
+type Connections struct {
+	Max        int // 10 to 1000000; default 10000
+	PerAddress int // 1 to 1000000, of one address; not of trusted proxies; default 500
 }
 
 // Password is the section password. The floor of argon2id is memory 19456 KiB
@@ -242,6 +253,9 @@ type InsecureShadow struct {
 	Reason   string   // required with Controls; logged at start
 }
 
+// OperationsPrivate reports whether only this machine reaches OperationsListen.
+func (s Settings) OperationsPrivate() bool { return onLoopback(s.OperationsListen) }
+
 // DatabaseFile returns the FILE of a DatabaseURL "sqlite:FILE", and "" for a database
 // that is no file.
 func (s Settings) DatabaseFile() string {
@@ -266,6 +280,7 @@ func defaults(environment string) Settings {
 			MaxAge: 24 * time.Hour,
 		},
 		RedirectPort: 443,
+		Connections:  Connections{Max: 10_000, PerAddress: 500},
 
 		Password: Password{Algorithm: "argon2id", MemoryKiB: 19456, Time: 2, Threads: 1, BcryptCost: 12, MinLength: 8},
 		Sessions: Sessions{IdleTimeout: 30 * time.Minute, AbsoluteTimeout: 12 * time.Hour},

@@ -102,7 +102,9 @@ var settingRows = []struct {
 	{"audit.keep", map[string]string{"1": "", "1000": "", "0": "E008", "1001": "E008", "[]": "E006"}},
 	{"tls.cert", map[string]string{"cert.pem": "E022", "": "", "1": "E006", "\"-----BEGIN CERTIFICATE-----\"": "E006"}},
 	{"tls.key", map[string]string{"key.pem": "E022", "": "", "true": "E006", "\"-----BEGIN PRIVATE KEY-----\\nxx\"": "E006"}},
-	{"operations_listen", map[string]string{"\"\"": "", "": "", "\"127.0.0.1:9090\"": "E011"}},
+	{"connections.max", map[string]string{"10": "", "1000000": "", "9": "E008", "1000001": "E008", "0": "E008", "many": "E006", "": "E007"}},
+	{"connections.per_address", map[string]string{"1": "", "1000000": "", "0": "E008", "1000001": "E008", "1.5": "E006", "": "E007"}},
+	{"operations_listen", map[string]string{"\"\"": "", "": "", "\"127.0.0.1:9090\"": "", "\":9090\"": "", "\":8443\"": "E090", "\"9090\"": "E023", "\"example.com:9090\"": "E023", "9090": "E006"}},
 	{"redis_url", map[string]string{"\"\"": "", "": "", "redis://h": "", "\"rediss://u:p@h:1/65535\"": "", "\"valkey://[::1]\"": "", "valkeys://h/": "", "unix:///run/redis.sock": "",
 		"\"unix://:p%40@/run/redis.sock?db=2\"": "", "h": "E065", "\"h:6379\"": "E065", "http://h": "E065", "\"redis://\"": "E065", "\"redis://:6379\"": "E065", "\"redis://h:0\"": "E065", "\"redis://h:\"": "E065",
 		"\"redis://h:65536\"": "E065", "redis://h/x": "E065", "redis://h/-1": "E065", "redis://h/01": "E065", "redis://h/65536": "E065", "redis://h/1/2": "E065", "\"redis://h?db=1\"": "E065", "\"rediss://h?skip_verify=true\"": "E065",
@@ -205,6 +207,10 @@ tls:
   key: ""
 redirect_listen: ""
 redirect_port: 443
+operations_listen: ""
+connections:
+  max: 10000
+  per_address: 500
 security_contact: ""
 password:
   algorithm: argon2id

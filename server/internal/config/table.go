@@ -63,6 +63,9 @@ func settings() []field[Settings] {
 		{"tls.key", func(s *Settings) any { return &s.TLS.Key }, spec{check: checkPath}},
 		{"redirect_listen", func(s *Settings) any { return &s.RedirectListen }, spec{check: checkListen}},
 		{"redirect_port", func(s *Settings) any { return &s.RedirectPort }, whole(1, 65535)},
+		{"operations_listen", func(s *Settings) any { return &s.OperationsListen }, spec{check: checkListen}},
+		{"connections.max", func(s *Settings) any { return &s.Connections.Max }, whole(10, 1_000_000)},
+		{"connections.per_address", func(s *Settings) any { return &s.Connections.PerAddress }, whole(1, 1_000_000)},
 		{"security_contact", func(s *Settings) any { return &s.SecurityContact }, spec{check: checkContact}},
 		{"password.algorithm", func(s *Settings) any { return &s.Password.Algorithm }, spec{required: true, oneOf: []string{"argon2id", "bcrypt"}}},
 		{"password.memory_kib", func(s *Settings) any { return &s.Password.MemoryKiB }, whole(argonMemoryFloor, 1<<20)},
@@ -140,7 +143,6 @@ type later struct{ name, neutral, instead string }
 
 func laterSettings() []later {
 	return []later{
-		{"operations_listen", "", "remove it; there are no metrics or pprof yet"},
 		{"acme", "", "set tls.cert and tls.key, or terminate TLS at a trusted proxy"},
 		{"upstreams", "", "remove it; the gateway comes later"},
 		{"routes", "", "remove it; the gateway comes later"},

@@ -162,3 +162,11 @@ func allowOnError(s *subject) []hit {
 	}
 	return nil
 }
+
+func fewHoldAll(s *subject) []hit {
+	c := s.set.Connections
+	if 2*c.PerAddress < c.Max {
+		return nil
+	}
+	return s.at("connections.per_address", fmt.Sprintf("%d of %d connections", c.PerAddress, c.Max), "lower it, or raise connections.max")
+}

@@ -97,5 +97,13 @@ func developmentExposed(s *subject) []hit {
 	return s.at("listen", "development listens where other machines reach it", "write environment: "+config.Production+", or listen on 127.0.0.1")
 }
 
+func operationsExposed(s *subject) []hit {
+	if s.set.OperationsListen == "" || s.set.OperationsPrivate() {
+		return nil
+	}
+	return s.at("operations_listen", s.set.OperationsListen+" is reached from other machines",
+		"write 127.0.0.1 before the port; where metrics are collected over the network, let a firewall or a network policy admit the collector alone")
+}
+
 // entry names an entry of a list.
 func entry(setting string, i int) string { return fmt.Sprintf("%s[%d]", setting, i) }

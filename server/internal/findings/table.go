@@ -169,5 +169,11 @@ func rows() []row {
 			"NIST SP 800-63B-4 section 2.1.3 asks for a new authentication after thirty days at most.", longRefresh},
 		{"merlon.W045", Medium, []string{"rate_limits.ipv6_prefix"}, nil, "", "", nil},
 		{"merlon.W046", Medium, []string{"rate_limits.rules"}, nil, "", "", nil},
+		{"merlon.W070", Medium, []string{"operations_listen"}, inProduction,
+			"metrics can be reached from other machines",
+			"Whoever reaches the port learns what the service does, how it fares and which controls refuse. pprof is not served there.", operationsExposed},
+		{"merlon.W071", Medium, []string{"connections.max", "connections.per_address"}, inProduction,
+			"one address may hold half of all connections",
+			"Two machines that hold connections open then keep everybody else out.", fewHoldAll},
 	}
 }
