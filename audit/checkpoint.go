@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// A Checkpointer is a [Sink] that signs what it holds from time to time.
+// A Checkpointer is a [Sink] that signs what it holds from time to time. A [Pipeline] asks
+// for it the first sink that is not optional.
 type Checkpointer interface {
 	Sink
 	// Checkpoint writes a checkpoint when one is due, or with final when there is

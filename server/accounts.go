@@ -128,7 +128,7 @@ func operatorEvents(set config.Settings, db *sqlstore.DB) (*audit.Pipeline, erro
 		file, err := audit.NewFile(logFile(set))
 		switch {
 		case err == nil:
-			sinks = append(sinks, audit.Output{Name: "file", Sink: file})
+			sinks = append([]audit.Output{{Name: "file", Sink: file}}, sinks...) // first, as the server has it: it signs
 		case !errors.Is(err, audit.ErrInUse):
 			return nil, err
 		}

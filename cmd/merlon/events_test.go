@@ -22,6 +22,10 @@ func TestEventsVerify(t *testing.T) {
 		t.Errorf("public-key before a start: exit %d\n%s", r.code, r.stderr)
 	}
 	createUser(t, merlon("--config", config).in(dir), "ada", passphrase, "admin")
+	// What the command wrote is signed, before a server ever ran.
+	if r := cmd("verify", filepath.Join(dir, "logs", "security.log")); r.code != 0 || !strings.Contains(r.stderr, "signatures of 1 checkpoints are unchecked") || strings.Contains(r.stderr, "not covered") {
+		t.Errorf("after users create: exit %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
 	s := startService(t, merlon("--config", config).in(dir))
 	admin := s.login(t, "ada", passphrase)
 	for range 5 {
