@@ -7,12 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"time"
 
 	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/server/internal/eventdb"
-	"github.com/merlonhq/merlon/server/internal/sqlite"
 	"github.com/merlonhq/merlon/store/sqlstore"
 )
 
@@ -65,30 +65,34 @@ type EventFilter struct {
 
 // An EventStore is the events of the database, to read beside a server or without one.
 type EventStore struct {
-	database *sqlite.DB
+	database database
 	events   *eventdb.Store
 	who      *audit.Privacy
 }
 
 // OpenEvents opens the database of the settings, which must be there.
 func OpenEvents(ctx context.Context, set Settings) (*EventStore, error) {
-	path := set.set.DatabaseFile()
-	if _, err := os.Stat(path); err != nil {
-		return nil, fmt.Errorf("no events to read: %w", err)
+	if file := set.set.DatabaseFile(); file != "" {
+		if _, err := os.Stat(file); err != nil {
+			return nil, fmt.Errorf("no events to read: %w", err)
+		}
 	}
 	who, err := privacy(set.set)
 	if err != nil {
 		return nil, err
 	}
-	database, err := sqlite.Open(ctx, sqlite.Config{Path: path})
+	database, dialect, err := newDatabase(set.set, slog.Default())
 	if err != nil {
-		return nil, err
+		return nil, settingsError{err}
 	}
-	db, err := sqlstore.New(sqlstore.Config{Writer: database.Writer(), Reader: database.Reader(), Dialect: sqlstore.SQLite})
+	err = database.Open(ctx)
 	if err == nil {
-		var events *eventdb.Store
-		if events, err = eventdb.New(db); err == nil {
-			return &EventStore{database: database, events: events, who: who}, nil
+		var db *sqlstore.DB
+		if db, err = storesIn(database, dialect); err == nil {
+			var events *eventdb.Store
+			if events, err = eventdb.New(db); err == nil {
+				return &EventStore{database: database, events: events, who: who}, nil
+			}
 		}
 	}
 	return nil, errors.Join(err, database.Close())
