@@ -178,8 +178,8 @@ func TestEventsOnTheCommandLine(t *testing.T) {
 		if r := cmd("tail", "-n", "1", "--json"); strings.Count(r.stdout, "\n") != 1 || !json.Valid([]byte(r.stdout)) {
 			t.Errorf("exit %d\n%s%s", r.code, r.stdout, r.stderr)
 		}
-		p := start(t, merlon("events", "tail", "-n", "0", "--follow", "--config", config).in(dir))
-		time.Sleep(300 * time.Millisecond) // it reads to the end first
+		p := start(t, merlon("events", "tail", "-n", "1", "--follow", "--config", config).in(dir))
+		waitFor(t, func() bool { return p.stdout.String() != "" }) // it has read to the end
 		admin.call(t, 204, "POST", "/api/v1/auth/logout", nil)
 		waitFor(t, func() bool { return strings.Contains(p.stdout.String(), "session_logout") })
 		// Over a rotation by somebody else.
@@ -187,8 +187,9 @@ func TestEventsOnTheCommandLine(t *testing.T) {
 		if err := os.Rename(log, log+".1"); err != nil {
 			t.Fatal(err)
 		}
+		before := strings.Count(p.stdout.String(), "session_created")
 		s.login(t, "ada", passphrase)
-		waitFor(t, func() bool { return strings.Contains(p.stdout.String(), "session_created") })
+		waitFor(t, func() bool { return strings.Count(p.stdout.String(), "session_created") > before })
 		if r := p.stop(); r.code != 0 {
 			t.Errorf("interrupted: exit %d\n%s", r.code, r.stderr)
 		}
