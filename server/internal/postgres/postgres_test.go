@@ -464,7 +464,7 @@ func TestAMigrationThatFailsLeavesNothingBehind(t *testing.T) {
 func TestMigrateWaitsForAnotherAndGivesUp(t *testing.T) {
 	u := postgrestest.Database(t)
 	log := &logged{}
-	db, err := postgres.Open(t.Context(), postgres.Config{URL: u, MigrationPatience: 200 * time.Millisecond, Log: slog.New(slog.NewTextHandler(log, nil))})
+	db, err := postgres.Open(t.Context(), postgres.Config{URL: u, MigrationPatience: 2 * time.Second, Log: slog.New(slog.NewTextHandler(log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -478,7 +478,7 @@ func TestMigrateWaitsForAnotherAndGivesUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = db.Migrate(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "another process is migrating it") || !strings.Contains(err.Error(), "gave up after 200ms") {
+	if err == nil || !strings.Contains(err.Error(), "another process is migrating it") || !strings.Contains(err.Error(), "gave up after 2s") {
 		t.Errorf("Migrate while another one runs: %v", err)
 	}
 	if !strings.Contains(log.String(), "waiting while another process migrates") {
