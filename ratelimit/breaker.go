@@ -274,3 +274,9 @@ func (b *Breaker) Close() {
 	b.cancel()
 	b.probing.Wait()
 }
+
+// Claim implements [Claimer] for a store that does.
+func (b *Breaker) Claim(namespace string) bool {
+	c, ok := b.cfg.Store.(Claimer)
+	return !ok || c.Claim(namespace)
+}

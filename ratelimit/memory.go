@@ -41,8 +41,7 @@ type Memory struct {
 	rules       table         // and without room there, by rule
 	sharedUntil atomic.Uint32 // coarse time up to which nets or rules hold something
 
-	claims  sync.Mutex
-	claimed map[string]bool // namespaces of limiters
+	Namespaces
 }
 
 type shard struct {
@@ -79,20 +78,6 @@ var (
 	_ Store   = (*Memory)(nil)
 	_ Claimer = (*Memory)(nil)
 )
-
-// Claim implements [Claimer].
-func (m *Memory) Claim(namespace string) bool {
-	m.claims.Lock()
-	defer m.claims.Unlock()
-	if m.claimed[namespace] {
-		return false
-	}
-	if m.claimed == nil {
-		m.claimed = map[string]bool{}
-	}
-	m.claimed[namespace] = true
-	return true
-}
 
 // place is where a request of a call is counted.
 type place struct {

@@ -69,11 +69,6 @@ func toLog(_ *exchange.Exchange, u Misuse) {
 	slog.Default().Warn(u.Message, attrs...)
 }
 
-// A Claimer is a [Store] that knows which namespaces are in use. Claim reports whether nobody had claimed this one.
-type Claimer interface {
-	Claim(namespace string) bool
-}
-
 // atStart tells of what shows when a limiter is made.
 func (l *Limiter) atStart(rules []*rule) {
 	about := func(u Misuse, r *rule) {

@@ -110,6 +110,26 @@ func TestTwoLimitersOfOneStoreNeedNamespaces(t *testing.T) {
 	}
 }
 
+// In front of a store its breaker says what the store says.
+func TestTwoLimitersBehindABreakerNeedNamespaces(t *testing.T) {
+	breaker, err := ratelimit.NewBreaker(ratelimit.BreakerConfig{Store: newMemory(t, 1024)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer breaker.Close()
+	for _, tt := range []struct{ namespace, want string }{{"", ""}, {"internal", ""}, {"internal", "N003"}, {"", "N003"}} {
+		var n notes
+		if _, err := ratelimit.New(ratelimit.Config{Store: breaker, Namespace: tt.namespace, OnMisuse: n.note}); err != nil {
+			t.Fatal(err)
+		}
+		if tt.want == "" {
+			n.want(t)
+		} else {
+			n.want(t, tt.want)
+		}
+	}
+}
+
 func TestALimiterMadeInARequestIsNoted(t *testing.T) {
 	var n notes
 	makeOne := func() {

@@ -36,9 +36,13 @@ type Store struct {
 	eval    Eval
 	cluster bool
 	prefix  string
+	ratelimit.Namespaces
 }
 
-var _ ratelimit.Store = (*Store)(nil)
+var (
+	_ ratelimit.Store   = (*Store)(nil)
+	_ ratelimit.Claimer = (*Store)(nil)
+)
 
 // New makes a [Store]. It does not call Eval.
 func New(c Config) (*Store, error) {

@@ -280,6 +280,21 @@ func TestATypeOfAnotherProgramIsAnError(t *testing.T) {
 	}
 }
 
+func TestANamespaceIsClaimedOnce(t *testing.T) {
+	store, err := redisstore.New(redisstore.Config{Eval: func(context.Context, *redisstore.Script, []string, []string) ([]int64, error) { return nil, nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []bool{true, false} {
+		if got := store.Claim("internal"); got != want {
+			t.Errorf("claim %d: %v, want %v", i+1, got, want)
+		}
+	}
+	if !store.Claim("") {
+		t.Error("another namespace is taken")
+	}
+}
+
 func TestNewRefuses(t *testing.T) {
 	run := func(context.Context, *redisstore.Script, []string, []string) ([]int64, error) { return nil, nil }
 	for _, tt := range []struct {
