@@ -30,6 +30,7 @@ const (
 // A redisLimiter counts in a Redis server, each client with the pool that it has by default.
 type redisLimiter struct {
 	name string
+	keys string // in the names of its keys, so that none meets the value of another
 	open func(q redisQuota) (redisClient, error)
 }
 
@@ -50,11 +51,11 @@ type redisClient struct {
 
 func redisLimiters() []redisLimiter {
 	return []redisLimiter{
-		{RedisStore, openRedisStore},
-		{RedisRate, openRedisRate},
-		{"ulule/limiter 3.11.2", openUluleRedis},
-		{"throttled 2.15.0", openThrottledRedis},
-		{"four calls to a ZSET", openZSET},
+		{RedisStore, "merlon", openRedisStore},
+		{RedisRate, "rate", openRedisRate},
+		{"ulule/limiter 3.11.2", "ulule", openUluleRedis},
+		{"throttled 2.15.0", "throttled", openThrottledRedis},
+		{"four calls to a ZSET", "zset", openZSET},
 	}
 }
 
@@ -189,7 +190,7 @@ var Callers = []int{1, 16, 128}
 func redisSpeed(addr string, limiters []redisLimiter, results []RedisResult, rounds int, turn time.Duration) error {
 	clients := make([]redisClient, len(limiters))
 	for i, l := range limiters {
-		c, err := l.open(redisQuota{addr: addr, prefix: "speed" + strconv.Itoa(i), max: 1 << 23, window: time.Minute, dial: net.Dial})
+		c, err := l.open(redisQuota{addr: addr, prefix: "speed-" + l.keys, max: 1 << 23, window: time.Minute, dial: net.Dial})
 		if err != nil {
 			return err
 		}
@@ -241,7 +242,7 @@ func ask(c redisClient, callers int, turn time.Duration) (float64, error) {
 // countRoundTrips counts what one caller sends: the next is sent when the answer to the one before has come.
 func countRoundTrips(addr string, l redisLimiter, r *RedisResult) error {
 	var sent atomic.Int64
-	c, err := l.open(redisQuota{addr: addr, prefix: "trips", max: 1 << 23, window: time.Minute, dial: func(network, addr string) (net.Conn, error) {
+	c, err := l.open(redisQuota{addr: addr, prefix: "trips-" + l.keys, max: 1 << 23, window: time.Minute, dial: func(network, addr string) (net.Conn, error) {
 		conn, err := net.Dial(network, addr)
 		return countingConn{conn, &sent}, err
 	}})
@@ -277,7 +278,7 @@ func rushes(addr string, l redisLimiter, r *RedisResult) error {
 	for _, instances := range []int{1, 4} {
 		clients := make([]redisClient, instances)
 		for i := range clients {
-			c, err := l.open(redisQuota{addr: addr, prefix: "rush" + strconv.Itoa(instances), max: worstLimit, window: time.Minute, dial: net.Dial})
+			c, err := l.open(redisQuota{addr: addr, prefix: "rush-" + l.keys + strconv.Itoa(instances), max: worstLimit, window: time.Minute, dial: net.Dial})
 			if err != nil {
 				return err
 			}
@@ -309,7 +310,7 @@ func rushes(addr string, l redisLimiter, r *RedisResult) error {
 func redisWorst(addr string, limiters []redisLimiter, results []RedisResult, window time.Duration) error {
 	var wg sync.WaitGroup
 	for i, l := range limiters {
-		c, err := l.open(redisQuota{addr: addr, prefix: "worst" + strconv.Itoa(i), max: worstLimit, window: window, dial: net.Dial})
+		c, err := l.open(redisQuota{addr: addr, prefix: "worst-" + l.keys, max: worstLimit, window: window, dial: net.Dial})
 		if err != nil {
 			return err
 		}
