@@ -17,6 +17,7 @@ const (
 	maxAddresses = 100
 	maxScopeLen  = 64
 	maxOwnLimit  = 1<<24 - 1 // what the limiter of this module counts to
+	maxExpiry    = 3660 * 24 * time.Hour
 )
 
 // A NewKey is what is asked for when a key is created.
@@ -25,7 +26,7 @@ type NewKey struct {
 	Name             string         // 1 to 100 characters, none of them a control character
 	Scopes           []string       // at most 100; duplicates are dropped
 	MakerScopes      []string       // what the maker of the key holds: Scopes must be among them
-	ExpiresAt        *time.Time     // in the future. nil: DefaultExpiry from now
+	ExpiresAt        *time.Time     // in the future, within 3660 days. nil: DefaultExpiry from now
 	AllowedAddresses []netip.Prefix // at most 100, none covering every address. Empty: every address
 	RateLimit        *RateLimit     // nil: none of its own
 }
@@ -36,7 +37,7 @@ type Change struct {
 	Scopes           *[]string // replaces all; MakerScopes must hold each of them
 	MakerScopes      []string
 	Enabled          *bool
-	ExpiresAt        *time.Time // in the future; a replaced key can only expire sooner than it would
+	ExpiresAt        *time.Time // in the future, within 3660 days; a replaced key can only expire sooner than it would
 	AllowedAddresses *[]netip.Prefix
 	RateLimit        *RateLimit
 	ClearRateLimit   bool // no limit of its own any more
@@ -84,8 +85,11 @@ func (m *Manager) apply(r *Record, c Change, now time.Time) error {
 	}
 	if c.ExpiresAt != nil {
 		end := c.ExpiresAt.UTC().Truncate(time.Microsecond)
-		if !end.After(now) || end.Year() > 9999 {
+		switch {
+		case !end.After(now):
 			field("expires_at", -1, "must be in the future")
+		case end.Sub(now) > maxExpiry:
+			field("expires_at", -1, "must be within %d days", maxExpiry/(24*time.Hour))
 		}
 		if r.ReplacedAt != nil && r.ExpiresAt != nil && end.After(*r.ExpiresAt) {
 			field("expires_at", -1, "must not be later for a key that was rotated")

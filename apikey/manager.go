@@ -93,7 +93,7 @@ func New(cfg Config) (*Manager, error) {
 		}
 		scopes[s] = struct{}{}
 	}
-	if cfg.DefaultExpiry < time.Minute || cfg.DefaultExpiry > 3660*24*time.Hour {
+	if cfg.DefaultExpiry < time.Minute || cfg.DefaultExpiry > maxExpiry {
 		bad("DefaultExpiry %v is out of range: use 1m to 87840h", cfg.DefaultExpiry)
 	}
 	if cfg.MaxPerOwner < 1 || cfg.MaxPerOwner > 1e6 {

@@ -370,6 +370,20 @@ func TestARotatedKeyWorksUntilTheOverlapEnds(t *testing.T) {
 	}
 }
 
+func TestAKeyLivesAtMost3660Days(t *testing.T) {
+	f := newFixture(t, nil)
+	_, r := f.create(t, nil)
+	longest := f.now.Add(3660 * 24 * time.Hour)
+	if _, err := f.Update(t.Context(), r.ID, "usr_a", apikey.Change{ExpiresAt: &longest}); err != nil {
+		t.Errorf("3660 days: %v", err)
+	}
+	var field *apikey.FieldError
+	_, err := f.Update(t.Context(), r.ID, "usr_a", apikey.Change{ExpiresAt: ptr(longest.Add(time.Second))})
+	if !errors.As(err, &field) || field.Field != "expires_at" {
+		t.Errorf("a second more: %v, want a FieldError of expires_at", err)
+	}
+}
+
 func TestARotatedKeyCannotBeProlonged(t *testing.T) {
 	f := newFixture(t, nil)
 	_, old := f.create(t, nil)

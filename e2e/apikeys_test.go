@@ -70,6 +70,7 @@ func TestAKeyIsCreatedShownAndChanged(t *testing.T) {
 	}
 
 	end := time.Now().Add(48 * time.Hour).UTC().Truncate(time.Second).Format(time.RFC3339)
+	far := time.Now().Add(3660*24*time.Hour - time.Hour).UTC().Truncate(time.Second).Format(time.RFC3339)
 	for _, tt := range []struct {
 		name   string
 		change object
@@ -81,6 +82,7 @@ func TestAKeyIsCreatedShownAndChanged(t *testing.T) {
 		{"enabled off", object{"enabled": false}, "enabled", false},
 		{"enabled on", object{"enabled": true}, "enabled", true},
 		{"expires_at", object{"expires_at": end}, "expires_at", end},
+		{"expires_at, almost 3660 days away", object{"expires_at": far}, "expires_at", far},
 		{"allowed_addresses", object{"allowed_addresses": []string{"192.0.2.7", "2001:db8::/32"}}, "allowed_addresses", []any{"192.0.2.7/32", "2001:db8::/32"}},
 		{"allowed_addresses, none", object{"allowed_addresses": []string{}}, "allowed_addresses", []any{}},
 		{"rate_limit", object{"rate_limit": object{"limit": 5, "window_seconds": 60}}, "rate_limit", object{"limit": 5.0, "window_seconds": 60.0}},
@@ -130,6 +132,7 @@ func TestWhatAKeyCannotBe(t *testing.T) {
 		{"with scopes that are no list", object{"scopes": "posts:read"}, []string{"/scopes type"}},
 		{"with 101 scopes", object{"scopes": many(101, "posts:read")}, []string{"/scopes too-many-items"}},
 		{"with an end that has passed", object{"expires_at": in(-time.Minute)}, []string{"/expires_at *"}},
+		{"with an end beyond 3660 days", object{"expires_at": in(3660*24*time.Hour + time.Hour)}, []string{"/expires_at *"}},
 		{"with an end that is no time", object{"expires_at": "tomorrow " + marker}, []string{"/expires_at format"}},
 		{"with an address that is none", object{"allowed_addresses": []string{"192.0.2.7", marker}}, []string{"/allowed_addresses/1 *"}},
 		{"with a prefix that has more bits than it says", object{"allowed_addresses": []string{"192.0.2.7/24"}}, []string{"/allowed_addresses/0 *"}},
