@@ -1,4 +1,4 @@
-.PHONY: demo test bench fmt csp specmatic gosec
+.PHONY: demo test bench fmt csp specmatic gosec testssl observatory slowhttptest idle h2spec
 
 # What CONTRIBUTING.md and the README name; each target is one command.
 demo:
@@ -26,3 +26,22 @@ gosec:
 csp:
 	cd tools/csp && npm ci --silent --no-audit --no-fund
 	CSP_EVALUATOR=$(CURDIR)/tools/csp go test -count=1 -run TestCSPEvaluator ./headers
+
+# Needs testssl.sh and dnsutils; takes a minute or two.
+testssl:
+	TESTSSL=$$(command -v testssl || command -v testssl.sh) go test -count=1 -run TestTestSSL -v ./cmd/merlon
+
+# Needs npm.
+observatory:
+	cd tools/observatory && npm ci --ignore-scripts --silent --no-audit --no-fund
+	OBSERVATORY=$(CURDIR)/tools/observatory go test -count=1 -run TestObservatory -v ./cmd/merlon
+
+# Needs slowhttptest; takes four minutes.
+slowhttptest:
+	SLOWHTTPTEST=all go test -count=1 -run TestSlowClientsAreCutOff -v -timeout 15m ./cmd/merlon
+
+idle:
+	IDLE_CONNECTIONS=10000 go test -count=1 -run TestIdleConnections -v ./cmd/merlon
+
+h2spec:
+	go test -count=1 -run TestH2Spec -v ./cmd/merlon

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"compress/gzip"
 	"crypto/sha256"
+	"crypto/sha512"
 	"embed"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -27,6 +29,7 @@ var embedded embed.FS
 // asset is a file that pages load.
 type asset struct {
 	hash        string // of content: 64 bits in hexadecimal
+	integrity   string // of content unpacked, as Subresource Integrity section 3.1 writes it
 	contentType string
 	content     []byte
 	packed      bool // content is gzip
@@ -45,6 +48,9 @@ func loadAssets() (map[string]asset, error) {
 		name, packed := strings.CutSuffix(path.Base(file), ".gz")
 		sum := sha256.Sum256(content)
 		a := asset{hash: hex.EncodeToString(sum[:8]), content: content, packed: packed}
+		if a.integrity, err = a.sri(); err != nil {
+			return nil, fmt.Errorf("pages: %s: %w", file, err)
+		}
 		switch path.Ext(name) {
 		case ".js":
 			a.contentType = "text/javascript; charset=utf-8"
@@ -58,6 +64,32 @@ func loadAssets() (map[string]asset, error) {
 		assets[name] = a
 	}
 	return assets, nil
+}
+
+// sri returns the integrity metadata of the content as a browser sees it.
+func (a asset) sri() (string, error) {
+	var content io.Reader = bytes.NewReader(a.content)
+	if a.packed {
+		var err error
+		if content, err = gzip.NewReader(content); err != nil {
+			return "", err
+		}
+	}
+	sum := sha512.New384()
+	if _, err := io.Copy(sum, content); err != nil {
+		return "", err
+	}
+	return "sha384-" + base64.StdEncoding.EncodeToString(sum.Sum(nil)), nil
+}
+
+// Integrity returns what the integrity attribute of an element that loads the asset
+// says: a browser runs nothing that was changed on the way.
+func (p *Pages) Integrity(name string) (string, error) {
+	a, ok := p.assets[name]
+	if !ok {
+		return "", fmt.Errorf("pages: no asset %q", name)
+	}
+	return a.integrity, nil
 }
 
 // Asset returns the path of an asset. It is for the templates, where a name that

@@ -5,7 +5,10 @@ import (
 	"bytes"
 	"compress/gzip"
 	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
 	"encoding/hex"
+	"html"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -138,6 +141,29 @@ func TestPagesLoadFromTheirOwnOriginOnly(t *testing.T) {
 	}
 	if w := get(h, "/assets/x/../../etc/passwd"); w.Code == 200 {
 		t.Errorf("status %d", w.Code)
+	}
+}
+
+// A script or a style sheet that is not what the page says it is does not run.
+func TestPagesSayWhatTheyLoad(t *testing.T) {
+	h := site(t)
+	loads := regexp.MustCompile(`<(?:script|link rel="stylesheet")[^>]*>`)
+	named := regexp.MustCompile(`(?:href|src)="([^"]*)" integrity="sha384-([^"]*)"`)
+	for path, want := range map[string]int{"/docs": 4, "/signed-out": 1} {
+		found := loads.FindAllString(get(h, path).Body.String(), -1)
+		if len(found) != want {
+			t.Errorf("%s loads %d files, want %d", path, len(found), want)
+		}
+		for _, tag := range found {
+			m := named.FindStringSubmatch(tag)
+			if m == nil {
+				t.Fatalf("%s: %s has no integrity", path, tag)
+			}
+			sum := sha512.Sum384(get(h, m[1]).Body.Bytes())
+			if got := base64.StdEncoding.EncodeToString(sum[:]); html.UnescapeString(m[2]) != got {
+				t.Errorf("%s: %s is %s, the page says %s", path, m[1], got, m[2])
+			}
+		}
 	}
 }
 
