@@ -142,11 +142,7 @@ func (o *output) fail(err error) {
 		return
 	}
 	o.log.Error("security events cannot be written", "sink", o.name, "error", err)
-	o.tell(Event{
-		Type: SysDegraded, Outcome: Failure,
-		Description: "Security events cannot be written to one of their sinks.",
-		Detail:      []slog.Attr{slog.String("sink", o.name)},
-	})
+	o.tell(sinkLost(o.name))
 }
 
 func (o *output) recovered() {
@@ -154,11 +150,7 @@ func (o *output) recovered() {
 	o.lastErr, o.pause = nil, 0
 	o.down.Store(false)
 	o.log.Info("security events are written again", "sink", o.name, "lost", lost)
-	o.tell(Event{
-		Type:        SysRecovered,
-		Description: "Security events are written again to a sink that failed.",
-		Detail:      []slog.Attr{slog.String("sink", o.name), slog.Uint64("lost", lost)},
-	})
+	o.tell(sinkBack(o.name, lost))
 }
 
 // giveUp counts what the sink will not get any more.

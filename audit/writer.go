@@ -3,7 +3,6 @@ package audit
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"time"
 )
@@ -72,11 +71,7 @@ func (p *Pipeline) drain(last bool) {
 	}
 	p.mu.Unlock()
 	if lost > 0 { // after what was in the queue while it was full
-		items = append(items, item{event: bounded(Event{
-			Type: SysDegraded, Time: p.now(), Outcome: Failure,
-			Description: "Security events were lost because the queue was full.",
-			Detail:      []slog.Attr{slog.Uint64("dropped", lost)},
-		})})
+		items = append(items, item{event: bounded(queueFull(p.now(), lost))})
 	}
 	if len(items) == 0 {
 		p.write(nil, last)

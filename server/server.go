@@ -151,8 +151,7 @@ func (s *Server) openEvents(ctx context.Context, events *eventdb.Store) error {
 	}
 	s.events, s.recorder.Recorder = pipeline, pipeline
 	if torn {
-		s.events.Record(audit.Event{Type: audit.SysCrash, Outcome: audit.Failure, Severity: audit.High,
-			Description: "The last line of the event log was torn by a crash; it was closed."})
+		s.events.Record(audit.LogTorn())
 	}
 	return nil
 }
@@ -206,7 +205,7 @@ func (s *Server) Listen() error {
 		}
 	}
 	// The first event of a run: what is done before serving comes after it.
-	s.events.Record(audit.Event{Type: audit.SysStartup, Detail: []slog.Attr{slog.String("version", s.version), slog.String("environment", s.settings.Environment)}})
+	s.events.Record(audit.Started(s.version, s.settings.Environment))
 	s.recordShadow()
 	if s.limits != nil {
 		s.limits.start(context.Background())
@@ -281,7 +280,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	stop()
 	err = errors.Join(err, loops.Wait())
 	s.logShadow()
-	s.events.Record(audit.Event{Type: audit.SysShutdown})
+	s.events.Record(audit.Stopped())
 	return err
 }
 
