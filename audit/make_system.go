@@ -58,16 +58,23 @@ func sinkLost(sink string) Event {
 		Detail: []slog.Attr{slog.String("sink", sink)}}
 }
 
-// sinkBack is a sink that takes events again, and how many it will never get.
-func sinkBack(sink string, lost uint64) Event {
+// sinkBack is a sink that takes events again, how many it will never get, and of when.
+func sinkBack(sink string, lost uint64, span ...slog.Attr) Event {
 	return Event{Type: SysRecovered, Outcome: Success, Description: "Security events are written again to a sink that failed.",
-		Detail: []slog.Attr{slog.String("sink", sink), slog.Uint64("lost", lost)}}
+		Detail: append([]slog.Attr{slog.String("sink", sink), slog.Uint64("lost", lost)}, span...)}
 }
 
-// queueFull is how many events were not taken, because the queue was full.
-func queueFull(at time.Time, dropped uint64) Event {
+// sinkBehind is how many events a sink that works will never get, because it was too slow,
+// and of when.
+func sinkBehind(sink string, lost uint64, span ...slog.Attr) Event {
+	return Event{Type: SysDegraded, Outcome: Failure, Description: "Security events were lost because one of their sinks was too slow.",
+		Detail: append([]slog.Attr{slog.String("sink", sink), slog.Uint64("lost", lost)}, span...)}
+}
+
+// queueFull is how many events were not taken, because the queue was full, and of when.
+func queueFull(at time.Time, dropped uint64, span ...slog.Attr) Event {
 	return Event{Type: SysDegraded, Outcome: Failure, Time: at, Description: "Security events were lost because the queue was full.",
-		Detail: []slog.Attr{slog.Uint64("dropped", dropped)}}
+		Detail: append([]slog.Attr{slog.Uint64("dropped", dropped)}, span...)}
 }
 
 // logSigned is a checkpoint, see [Checkpoint].
