@@ -132,17 +132,18 @@ func (s *Server) openEvents(ctx context.Context, events *eventdb.Store) error {
 			return err
 		}
 		torn = file.TornLine()
-		sinks = append(sinks, audit.Output{Name: "file", Sink: file})
+		sinks = append(sinks, audit.Output{Name: "file", Sink: file, Filter: only(s.settings.Audit.FileOnly)})
 	}
-	database := audit.Output{Name: "database", Sink: events}
+	database := audit.Output{Name: "database", Sink: events, Filter: only(s.settings.Audit.DatabaseOnly)}
 	if s.settings.Audit.Log != "" { // whose lock makes it ours alone
 		database.Spool = s.settings.Audit.Log + ".spool"
+		database.SpoolOnly = spools(s.settings.Audit)
 	}
 	sinks = append(sinks, database)
 	if s.settings.Audit.Stdout {
-		sinks = append(sinks, audit.Output{Name: "stdout", Sink: audit.NewWriterSink(stdout{}), Optional: true})
+		sinks = append(sinks, audit.Output{Name: "stdout", Sink: audit.NewWriterSink(stdout{}), Optional: true, Filter: only(s.settings.Audit.StdoutOnly)})
 	}
-	pipeline, err := audit.New(audit.Config{Sinks: sinks, ErrorLog: s.log, Privacy: s.privacy, Wait: waits()})
+	pipeline, err := audit.New(audit.Config{Sinks: sinks, ErrorLog: s.log, Privacy: s.privacy, Wait: waits(s.settings.Audit)})
 	if err != nil {
 		for _, o := range sinks {
 			err = errors.Join(err, o.Sink.Close())
