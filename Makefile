@@ -1,4 +1,4 @@
-.PHONY: demo test bench fmt csp specmatic gosec testssl observatory slowhttptest idle h2spec
+.PHONY: demo test bench fmt csp specmatic gosec testssl observatory slowhttptest idle h2spec events-10m
 
 # What CONTRIBUTING.md and the README name; each target is one command.
 demo:
@@ -9,6 +9,10 @@ test:
 
 fmt:
 	gofmt -w $$(git ls-files '*.go')
+
+# Fills a database of 8 GiB in the temporary directory; takes a quarter of an hour or more.
+events-10m:
+	MERLON_EVENTS=10000000 go test -count=1 -run '^TestManyEvents$$' -v -timeout 3h ./server/internal/eventdb
 
 bench:
 	cd bench && go run ./cmd/compare

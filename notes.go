@@ -18,8 +18,7 @@ func undeclaredProxy(log *slog.Logger) func(x *exchange.Exchange, header string)
 	return func(x *exchange.Exchange, header string) {
 		log.Warn("forwarding headers came from a peer that is no trusted proxy, and are ignored: if it is your proxy, declare it, or all clients behind it share its limits; if it is not, a client has made them up",
 			"id", noteUndeclaredProxy, "peer", x.Peer, "header", header)
-		x.Record(audit.Event{Type: audit.SysMisconfigured, Outcome: audit.Failure,
-			Detail: []slog.Attr{slog.String("id", noteUndeclaredProxy), slog.String("header", header)}})
+		x.Record(audit.Misconfigured(noteUndeclaredProxy, slog.String("header", header)))
 	}
 }
 
@@ -31,7 +30,7 @@ func misuse(log *slog.Logger) func(*exchange.Exchange, ratelimit.Misuse) {
 			attrs = append(attrs, slog.String("rule", m.Rule))
 		}
 		if x != nil {
-			x.Record(audit.Event{Type: audit.SysMisconfigured, Outcome: audit.Failure, Detail: attrs})
+			x.Record(audit.Misconfigured(m.ID, attrs[1:]...))
 			attrs = append(attrs, slog.String("route", x.Pattern()))
 		}
 		log.LogAttrs(context.Background(), slog.LevelWarn, m.Message, attrs...)

@@ -75,7 +75,7 @@ func (c Checkpoint) signed(key ed25519.PrivateKey, at time.Time) Event {
 		detail = append(detail, slog.Int64("torn_bytes", c.TornBytes), slog.String("torn_hash", c.TornHash))
 	}
 	detail = append(detail, slog.String("signature", c.Signature))
-	return bounded(Event{ID: c.ID, Time: at, Type: SysLogCheckpoint, Detail: detail})
+	return bounded(logSigned(c.ID, at, detail...))
 }
 
 // ParseCheckpoint returns the checkpoint that line holds: a line of a log, or an event of

@@ -10,6 +10,8 @@ func (t Type) Description() string {
 		return "A login succeeded after failed ones."
 	case AuthnLoginFail:
 		return "A login failed."
+	case AuthnCredentialInClear:
+		return "A credential was sent in clear text, where others may have read it."
 	case AuthnPasswordChange:
 		return "A password was changed."
 	case AuthnPasswordChangeFail:

@@ -34,7 +34,7 @@ func (f *feed) put(items []item) {
 		return
 	}
 	f.mu.Lock()
-	var refused []item
+	var refused, over []item
 	for _, it := range items {
 		limit := f.limit
 		if it.commit != nil {
@@ -45,17 +45,21 @@ func (f *feed) put(items []item) {
 		if f.optional {
 			it.commit = nil
 		}
-		if f.ended || len(f.queue) >= limit {
+		f.sent.Add(1)
+		switch {
+		case !f.ended && len(f.queue) < limit:
+			f.queue = append(f.queue, it)
+		case it.commit != nil:
 			f.failed.Add(1)
-			f.lost.Add(1)
-			if it.commit != nil {
-				refused = append(refused, it)
-			}
-			continue
+			refused = append(refused, it)
+		default:
+			over = append(over, it)
 		}
-		f.queue = append(f.queue, it)
 	}
 	f.mu.Unlock()
+	if len(over) > 0 {
+		f.overflow(over)
+	}
 	signal(f.wake)
 	if len(refused) > 0 {
 		f.refused(refused, fmt.Errorf("%w: sink %q: %w", ErrNotRecorded, f.name, errQueueFull))

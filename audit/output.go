@@ -16,28 +16,33 @@ const (
 	lastRetry  = time.Second
 )
 
+// tellPause is the time between two events about what one sink lost while it worked.
+const tellPause = time.Second
+
 // An output is a sink with what the goroutine that writes to it knows of it. Only
 // that one uses it, but for the counters.
 type output struct {
-	name    string
-	sink    Sink
-	filter  func(Event) bool
-	spool   *spool                              // nil: what memory has no room for is lost
-	spread  func(o *output, checkpoints []item) // to the other sinks
-	limit   int                                 // of pending
-	ctx     context.Context
-	timeout time.Duration
-	log     *slog.Logger
-	tell    func(Event)
+	name      string
+	sink      Sink
+	filter    func(Event) bool
+	spool     *spool                              // nil: what memory has no room for is lost
+	spoolOnly []Category                          // nil: all
+	spread    func(o *output, checkpoints []item) // to the other sinks
+	limit     int                                 // of pending
+	ctx       context.Context
+	timeout   time.Duration
+	log       *slog.Logger
+	tell      func(Event)
 
 	pending []item // what it missed, oldest first
 	lastErr error
 	pause   time.Duration
 	retryAt time.Time
-	lost    atomic.Uint64 // since it went down
+	toldAt  time.Time // when it was told last that a sink that works lost some
 
-	written, failed atomic.Uint64
-	down            atomic.Bool
+	sent, written, failed atomic.Uint64
+	down                  atomic.Bool
+	lost                  loss // since that was told last
 
 	events []Event
 	lines  [][]byte
@@ -52,6 +57,7 @@ func (o *output) deliver(batch []item, force bool) error {
 		return o.lastErr
 	}
 	if len(o.pending) == 0 && len(batch) == 0 && o.spool.empty() {
+		o.tellLoss()
 		return nil
 	}
 	for len(o.pending) > 0 {
@@ -76,6 +82,7 @@ func (o *output) deliver(batch []item, force bool) error {
 	if o.down.Load() {
 		o.recovered()
 	}
+	o.tellLoss()
 	return nil
 }
 
@@ -110,12 +117,43 @@ func (o *output) keep(batch []item) {
 		}
 	}
 	if over := len(o.pending) - o.limit; over > 0 {
-		lost := uint64(over - o.spool.add(o.pending[o.limit:]))
-		o.failed.Add(lost)
-		o.lost.Add(lost)
+		o.overflow(o.pending[o.limit:])
 		clear(o.pending[o.limit:])
 		o.pending = o.pending[:o.limit]
 	}
+}
+
+// overflow keeps items, which memory has no room for, on disk, or counts them as lost. The
+// goroutine of the sink calls it, and who fills its queue.
+func (o *output) overflow(items []item) {
+	kept := make([]item, 0, len(items))
+	for _, it := range items {
+		if o.spoolOnly == nil || slices.Contains(o.spoolOnly, it.event.Category) {
+			kept = append(kept, it)
+		} else {
+			o.lose(it)
+		}
+	}
+	for _, it := range kept[o.spool.add(kept):] {
+		o.lose(it)
+	}
+}
+
+func (o *output) lose(it item) {
+	o.failed.Add(1)
+	o.lost.add(it.event.Time)
+}
+
+// tellLoss tells of what a sink lost that works, but was too slow: once a second at most,
+// for it costs an event. What one that fails lost is told when it works again.
+func (o *output) tellLoss() {
+	if o.down.Load() || !o.lost.any() || time.Since(o.toldAt) < tellPause {
+		return
+	}
+	o.toldAt = time.Now()
+	lost, span := o.lost.take()
+	o.log.Error("security events were lost: a sink is too slow", "sink", o.name, "lost", lost)
+	o.tell(sinkBehind(o.name, lost, span...))
 }
 
 // unspool writes the next batch of what is on disk. One batch at a time: the queue is
@@ -131,6 +169,7 @@ func (o *output) unspool() error {
 	if err != nil {
 		return err
 	}
+	o.failed.Add(uint64(lines - len(items))) // no events: somebody else wrote them
 	return o.spool.done(lines, end)
 }
 
@@ -142,32 +181,23 @@ func (o *output) fail(err error) {
 		return
 	}
 	o.log.Error("security events cannot be written", "sink", o.name, "error", err)
-	o.tell(Event{
-		Type: SysDegraded, Outcome: Failure,
-		Description: "Security events cannot be written to one of their sinks.",
-		Detail:      []slog.Attr{slog.String("sink", o.name)},
-	})
+	o.tell(sinkLost(o.name))
 }
 
 func (o *output) recovered() {
-	lost := o.lost.Swap(0)
+	lost, span := o.lost.take()
 	o.lastErr, o.pause = nil, 0
 	o.down.Store(false)
 	o.log.Info("security events are written again", "sink", o.name, "lost", lost)
-	o.tell(Event{
-		Type:        SysRecovered,
-		Description: "Security events are written again to a sink that failed.",
-		Detail:      []slog.Attr{slog.String("sink", o.name), slog.Uint64("lost", lost)},
-	})
+	o.tell(sinkBack(o.name, lost, span...))
 }
 
 // giveUp counts what the sink will not get any more.
 func (o *output) giveUp() {
-	n := len(o.pending) - o.spool.add(o.pending)
-	o.failed.Add(uint64(n))
+	o.overflow(o.pending)
 	o.pending = nil
-	if n > 0 {
-		o.log.Error("security events were lost at shutdown", "sink", o.name, "lost", uint64(n)+o.lost.Load())
+	if lost, _ := o.lost.take(); lost > 0 {
+		o.log.Error("security events were lost at shutdown", "sink", o.name, "lost", lost)
 	}
 }
 
@@ -181,8 +211,10 @@ func (o *output) takes(it item) bool {
 // to catch up on is to be tried again.
 func (o *output) nextRetry() (wait time.Duration, any bool) {
 	switch {
+	case !o.down.Load() && !o.spool.empty():
+		return 0, true
 	case !o.down.Load():
-		return 0, !o.spool.empty()
+		return max(time.Until(o.toldAt.Add(tellPause)), 0), o.lost.any()
 	case len(o.pending) == 0 && o.spool.empty():
 		return 0, false
 	}

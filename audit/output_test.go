@@ -154,8 +154,14 @@ func TestSinksThatAreDeadSlowAndFlappingAreCountedExactly(t *testing.T) {
 				t.Errorf("%s lost %d events", st.Sinks[i].Name, st.Sinks[i].Failed)
 			}
 		}
-		if got := uint64(len(without(flapping.ids()))); got+st.Sinks[4].Failed != n || got == 0 {
-			t.Errorf("the flapping sink has %d events and lost %d", got, st.Sinks[4].Failed)
+		for i, ids := range [][]string{well.ids(), nil, dead.ids(), slow.ids(), flapping.ids()} {
+			s := st.Sinks[i]
+			if s.Sent != s.Written+s.Failed || ids != nil && s.Written != uint64(len(ids)) {
+				t.Errorf("%s: %d sent, %d written and %d lost, and it has %d", s.Name, s.Sent, s.Written, s.Failed, len(ids))
+			}
+		}
+		if got := len(without(flapping.ids())); got == 0 || got == n {
+			t.Errorf("the flapping sink has %d events", got)
 		}
 	})
 }
@@ -305,7 +311,7 @@ func TestWhatASinkMissesIsBoundedAndCounted(t *testing.T) {
 		if got := without(s.ids()); !slices.Equal(got, numbered(0, 49)) {
 			t.Errorf("has %v, want the oldest", got)
 		}
-		if got := s.of(audit.SysRecovered); !slices.Equal(got, []string{`{"sink":"file","lost":71}`}) {
+		if got := s.of(audit.SysRecovered); !slices.Equal(got, []string{`{"sink":"file","lost":71,"from":"2000-01-01T00:00:01.470000Z","to":"2000-01-01T00:00:03.570000Z"}`}) {
 			t.Errorf("told %v", got)
 		}
 		closed(t, p)
@@ -352,4 +358,111 @@ func TestCloseWaitsForASinkThatHangsOnce(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A sink that hangs for its whole time-out, while more comes than memory has room for, is
+// no reason to lose anything that the disk has room for.
+func TestWhatASinkMissesWhileItHangsWaitsOnDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "security.log.spool")
+		hanging, well := &fakeSink{hang: true}, &fakeSink{}
+		p := open(t, audit.Config{Queue: 600, WriteTimeout: time.Second}, to(well), audit.Output{Name: "hanging", Sink: hanging, Spool: path})
+		const n = 4000
+		record(p, 0, n) // all in the one second of the first write
+		time.Sleep(100 * time.Millisecond)
+		synctest.Wait()
+		st := p.Stats().Sinks[1]
+		if st.Down || st.Failed != 0 || st.Spooled == 0 {
+			t.Errorf("while it hangs: %+v, want it to miss nothing, and not to be known as down yet", st)
+		}
+		time.Sleep(2 * time.Second)
+		hanging.mend()
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if got := without(hanging.ids()); len(got) != n {
+			t.Errorf("it has %d events, want %d", len(got), n)
+		}
+		closed(t, p)
+		if st := p.Stats().Sinks[1]; st.Failed != 0 || st.Spooled != 0 || st.Sent != st.Written || int(st.Written) != len(hanging.ids()) {
+			t.Errorf("in the end %+v", st)
+		}
+		if got := without(well.ids()); !slices.Equal(got, numbered(0, n)) {
+			t.Errorf("the sink that is well has %d events", len(got))
+		}
+	})
+}
+
+// record records events at 5,000 a second.
+func record(p *audit.Pipeline, from, to int) {
+	for i := from; i < to; i++ {
+		p.Record(named(fmt.Sprint(i)))
+		if i%5 == 4 {
+			time.Sleep(time.Millisecond)
+		}
+	}
+}
+
+func TestWhatASlowSinkLosesIsCountedAndTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow, well := &slowSink{}, &fakeSink{}
+		p := open(t, audit.Config{Queue: 1000}, to(well), audit.Output{Name: "slow", Sink: slow, Optional: true})
+		const n = 20_000
+		record(p, 0, n)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		st := p.Stats().Sinks[1]
+		told := well.of(audit.SysDegraded)
+		var lost uint64
+		last := "2000-01-01T00:00:00.000000Z"
+		for _, d := range told {
+			var k uint64
+			var from, to string
+			if _, err := fmt.Sscanf(d, `{"sink":"slow","lost":%d,"from":%q,"to":%q}`, &k, &from, &to); err != nil {
+				t.Fatalf("%v: %s", err, d)
+			}
+			if from < last || to < from || to > "2000-01-01T00:00:04.000000Z" {
+				t.Errorf("told of %s to %s after %s", from, to, last)
+			}
+			lost, last = lost+k, to
+		}
+		if st.Down || lost == 0 || lost != st.Failed || len(told) > 14 {
+			t.Errorf("%d events tell of %d lost ones, and it is %+v", len(told), lost, st)
+		}
+		if got := uint64(len(slow.ids())); got != st.Written || st.Sent != st.Written+st.Failed || st.Sent != uint64(n+len(told)) {
+			t.Errorf("it has %d events: %+v", got, st)
+		}
+		closed(t, p)
+	})
+}
+
+func TestTheSpoolIsForItsCategories(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dead, well := &fakeSink{err: errBroken}, &fakeSink{}
+		p := open(t, audit.Config{Queue: 100}, to(well), audit.Output{Name: "dead", Sink: dead,
+			Spool: filepath.Join(t.TempDir(), "spool"), SpoolOnly: []audit.Category{audit.Account}})
+		for i := range 300 {
+			p.Record(audit.AccountUpdated(fmt.Sprint(i)))
+			p.Record(audit.LoginFailed(fmt.Sprint(i), "wrong_password"))
+			time.Sleep(10 * time.Millisecond)
+		}
+		time.Sleep(100 * time.Millisecond)
+		synctest.Wait()
+		st := p.Stats().Sinks[1] // 99 of 600 are in memory, with the event about the failure
+		if st.Spooled < 200 || st.Spooled > 251 || st.Failed != 501-st.Spooled || st.Sent != 601 {
+			t.Errorf("while it is down: %+v", st)
+		}
+		dead.set(nil)
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if got := len(dead.of(audit.UserUpdated)); got != 300 {
+			t.Errorf("it has %d events of the category, want all", got)
+		}
+		if got := uint64(len(dead.of(audit.AuthnLoginFail))); got+st.Failed != 300 {
+			t.Errorf("it has %d events of another, and lost %d", got, st.Failed)
+		}
+		if got := dead.of(audit.SysRecovered); len(got) != 1 || !strings.HasPrefix(got[0], fmt.Sprintf(`{"sink":"dead","lost":%d,"from":`, st.Failed)) {
+			t.Errorf("told %v", got)
+		}
+		closed(t, p)
+	})
 }

@@ -68,6 +68,9 @@ type Output struct {
 	// memory has no room for, up to 256 MiB, until it works again. Only this pipeline
 	// may use it.
 	Spool string
+	// SpoolOnly are the categories that the spool is for. Of the others, what memory has no
+	// room for is lost at once, and counted. Nil is all.
+	SpoolOnly []Category
 }
 
 // Stats counts the events of a pipeline since its start.
@@ -86,6 +89,10 @@ type Stats struct {
 // SinkStats counts the events of one sink.
 type SinkStats struct {
 	Name string
+	// Sent is how many events were for the sink: after its filter, with what an earlier run
+	// left in its spool. Each is then Written, Failed, Spooled, or waits in memory for a
+	// moment; when the pipeline is closed, the three are all.
+	Sent uint64
 	// Written is how many events the sink has. The pipeline's own (about lost
 	// events and sinks that failed) are among them.
 	Written uint64
@@ -133,7 +140,8 @@ type Pipeline struct {
 	closed   bool
 	recorded uint64
 	dropped  uint64
-	untold   uint64 // dropped since the last event that told so
+
+	untold loss // dropped since the last event that told so
 
 	spare    []item // the writer's: the queue before this one, two take turns
 	lineSize int    // the writer's: about the longest line so far
@@ -181,7 +189,7 @@ func New(cfg Config) (*Pipeline, error) {
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	for _, c := range cfg.Sinks {
-		o := &output{name: c.Name, sink: c.Sink, filter: c.Filter, limit: cfg.Queue, ctx: p.ctx, timeout: cfg.WriteTimeout, log: log,
+		o := &output{name: c.Name, sink: c.Sink, filter: c.Filter, spoolOnly: c.SpoolOnly, limit: cfg.Queue, ctx: p.ctx, timeout: cfg.WriteTimeout, log: log,
 			tell: p.tell, spread: p.spread}
 		if c.Spool != "" {
 			var err error
@@ -192,6 +200,9 @@ func New(cfg Config) (*Pipeline, error) {
 				p.cancel()
 				return nil, err
 			}
+		}
+		if o.spool != nil {
+			o.sent.Store(o.spool.waiting.Load())
 		}
 		p.outputs = append(p.outputs, o)
 		switch {
@@ -305,7 +316,7 @@ func (p *Pipeline) Stats() Stats {
 	s := Stats{Recorded: p.recorded, Dropped: p.dropped}
 	p.mu.Unlock()
 	for _, o := range p.outputs {
-		one := SinkStats{Name: o.name, Written: o.written.Load(), Failed: o.failed.Load(), Down: o.down.Load()}
+		one := SinkStats{Name: o.name, Sent: o.sent.Load(), Written: o.written.Load(), Failed: o.failed.Load(), Down: o.down.Load()}
 		if o.spool != nil {
 			one.Spooled = o.spool.waiting.Load()
 		}
@@ -370,8 +381,8 @@ func (p *Pipeline) put(e Event, c *commit) error {
 			p.mu.Unlock()
 			return errClosed
 		}
-		p.untold++
 		p.mu.Unlock()
+		p.untold.add(e.Time)
 		return errQueueFull
 	}
 	p.recorded++

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"sync"
 	"sync/atomic"
 )
 
@@ -18,11 +19,14 @@ const maxSpool = 256 << 20
 // works again, over restarts too. It is not synced: a crash of the machine may lose of it
 // what the system had not written, and a crash of the program nothing.
 type spool struct {
-	path       string
+	path    string
+	waiting atomic.Uint64 // lines
+
+	mu         sync.Mutex
+	closed     bool
 	file       *os.File // nil while there was nothing to keep
 	size, read int64    // what is in it, and how much of that the sink has
 	buf        []byte
-	waiting    atomic.Uint64 // lines
 }
 
 // openSpool opens the spool that an earlier run left, if there is one.
@@ -68,12 +72,24 @@ func countLines(r io.Reader) (n uint64, err error) {
 }
 
 // empty reports whether there is nothing to catch up on. A nil spool is empty.
-func (s *spool) empty() bool { return s == nil || s.read >= s.size }
+func (s *spool) empty() bool {
+	if s == nil {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.read >= s.size
+}
 
 // add puts items at the end, and returns how many it took: all, or what fits, or none
 // when the disk does not take them.
 func (s *spool) add(items []item) int {
-	if s == nil {
+	if s == nil || len(items) == 0 {
+		return 0
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
 		return 0
 	}
 	s.buf = s.buf[:0]
@@ -109,6 +125,8 @@ func (s *spool) add(items []item) int {
 // next returns up to n of the oldest items, how many lines they and what is no event are,
 // and where the next ones begin.
 func (s *spool) next(n int) (items []item, lines int, end int64, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	end = s.read
 	r := bufio.NewReaderSize(io.NewSectionReader(s.file, s.read, s.size-s.read), maxLine)
 	for lines < n {
@@ -132,6 +150,8 @@ func (s *spool) next(n int) (items []item, lines int, end int64, err error) {
 
 // done forgets what was read up to end. An empty spool takes no room.
 func (s *spool) done(lines int, end int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.read = end
 	s.waiting.Add(-uint64(lines))
 	if s.read < s.size {
@@ -143,7 +163,13 @@ func (s *spool) done(lines int, end int64) error {
 }
 
 func (s *spool) close() error {
-	if s == nil || s.file == nil {
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	if s.file == nil {
 		return nil
 	}
 	return s.file.Close()

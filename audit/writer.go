@@ -3,7 +3,6 @@ package audit
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"time"
 )
@@ -64,19 +63,13 @@ func (p *Pipeline) drain(last bool) {
 	p.mu.Lock()
 	items := p.queue
 	p.queue = p.spare[:0]
-	lost := p.untold
-	p.untold = 0
 	if p.room != nil {
 		close(p.room)
 		p.room = nil
 	}
 	p.mu.Unlock()
-	if lost > 0 { // after what was in the queue while it was full
-		items = append(items, item{event: bounded(Event{
-			Type: SysDegraded, Time: p.now(), Outcome: Failure,
-			Description: "Security events were lost because the queue was full.",
-			Detail:      []slog.Attr{slog.Uint64("dropped", lost)},
-		})})
+	if lost, span := p.untold.take(); lost > 0 { // after what was in the queue while it was full
+		items = append(items, item{event: bounded(queueFull(p.now(), lost, span...))})
 	}
 	if len(items) == 0 {
 		p.write(nil, last)
@@ -98,6 +91,7 @@ func (p *Pipeline) write(batch []item, last bool) {
 	if p.first.filter != nil {
 		mine = slices.DeleteFunc(slices.Clone(batch), func(it item) bool { return !p.first.takes(it) })
 	}
+	p.first.sent.Add(uint64(len(mine)))
 	err := p.first.deliver(mine, last)
 	recorded := withoutCommits(batch)
 	for _, f := range p.required {
@@ -140,6 +134,7 @@ func (p *Pipeline) pass(n int, committed []item) {
 // required sinks after the first, and no other, have them or were told of them.
 func (p *Pipeline) refuse(n int, committed []item, err error) {
 	for _, f := range slices.Concat(p.required[n:], p.optional) {
+		f.sent.Add(uint64(len(committed)))
 		f.failed.Add(uint64(len(committed)))
 	}
 	p.answer(committed, err)

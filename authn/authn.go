@@ -99,7 +99,7 @@ func (a *Authenticator) verify(x *exchange.Exchange, v Verifier, secret string) 
 		x.Principal = p
 		if p.FirstUse {
 			// The first use of a key is worth a look: it tells that the key arrived.
-			x.Record(audit.Event{Type: audit.APIKeyUsedFirst, Detail: []slog.Attr{slog.String("key_id", p.KeyID)}})
+			x.Record(audit.KeyFirstUsed(p.KeyID))
 		}
 		return exchange.Continue()
 	}

@@ -77,7 +77,7 @@ func (x *Exchange) lift(k *control, o Outcome) {
 	x.lifted = append(x.lifted, k.name)
 	k.wouldRefuse.Add(1)
 	if o.Type != "" {
-		x.Record(audit.Event{Type: o.Type, Severity: o.Severity, Outcome: audit.WouldRefuse, Detail: k.detail(o)})
+		x.Record(audit.Verdict(o.Type, o.Severity, audit.WouldRefuse, k.detail(o)...))
 	}
 }
 

@@ -117,7 +117,7 @@ func (c *Chain) close(x *Exchange) {
 	}
 	if x.Event.Type != "" {
 		d := &x.Event
-		c.recorder.Record(x.describe(audit.Event{Type: d.Type, Severity: d.Severity, Outcome: d.Outcome, Detail: d.Detail}))
+		c.recorder.Record(x.describe(audit.Verdict(d.Type, d.Severity, d.Outcome, d.Detail...)))
 	}
 	if c.observe != nil {
 		c.observe(x, x.writer.status)

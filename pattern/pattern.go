@@ -127,15 +127,14 @@ func (w *Watch) LoginFailed(f Failure) {
 	w.mu.Lock()
 	n := w.stuffing.add(net, account, now)
 	if n >= StuffedAccounts && n >= StuffedShare*w.loggedIn.count(net, now) && w.stuffing.tell(net, now) {
-		found = w.found(found, audit.SuspiciousCredentialStuffing, f.Client, "", now,
-			slog.String("prefix", network.String()), slog.Int("accounts", n))
+		found = w.found(found, audit.CredentialStuffing(now, f.Client, network, n))
 	}
 	w.tried.add(account, password, now)
 	if n := w.spraying.add(password, account, now); n >= SprayedAccounts && w.spraying.tell(password, now) {
-		found = w.found(found, audit.SuspiciousPasswordSpraying, f.Client, "", now, slog.Int("accounts", n))
+		found = w.found(found, audit.PasswordSpraying(now, f.Client, n))
 	}
 	if n := w.accounts.add(account, net, now); n >= Networks && w.accounts.tell(account, now) {
-		found = w.found(found, audit.SuspiciousDistributedLogin, f.Client, f.ID, now, slog.Int("prefixes", n))
+		found = w.found(found, audit.DistributedLogin(now, f.Client, f.ID, n))
 	}
 	if w.canaries[f.Account] && f.Account[0] != '/' {
 		found = w.canary(found, f.Client, "account", f.Account, f.ID, now)
@@ -166,7 +165,7 @@ func (w *Watch) UnknownPath(client netip.Addr, path string) {
 	var found []audit.Event
 	w.mu.Lock()
 	if n := w.scanning.add(net, w.hash.of(path), now); n >= ScannedPaths && w.scanning.tell(net, now) {
-		found = w.found(found, audit.MaliciousExcess404, client, "", now, slog.String("prefix", network.String()), slog.Int("paths", n))
+		found = w.found(found, audit.PathScan(now, client, network, n))
 	}
 	if w.canaries[path] {
 		found = w.canary(found, client, "path", path, "", now)
@@ -182,26 +181,22 @@ func (w *Watch) canary(found []audit.Event, client netip.Addr, kind, name, id st
 	if !w.touched.tell(key, now) {
 		return found
 	}
-	return w.found(found, audit.SuspiciousCanary, client, id, now, slog.String("prefix", network(client).String()), slog.String("canary", kind), slog.String("name", name))
+	return w.found(found, audit.CanaryTouched(now, client, network(client), id, kind, name))
 }
 
 // found adds an event to those that are to be recorded, within the rate of its type.
-func (w *Watch) found(list []audit.Event, t audit.Type, client netip.Addr, principal string, now time.Time, detail ...slog.Attr) []audit.Event {
-	r := w.rates[t]
+func (w *Watch) found(list []audit.Event, e audit.Event) []audit.Event {
+	r := w.rates[e.Type]
 	if r == nil {
 		r = &rate{}
-		w.rates[t] = r
+		w.rates[e.Type] = r
 	}
-	suppressed, ok := r.take(now)
+	suppressed, ok := r.take(e.Time)
 	if !ok {
 		return list
 	}
 	if suppressed > 0 {
-		detail = append(detail, slog.Uint64("suppressed", suppressed))
-	}
-	e := audit.Event{Type: t, Outcome: audit.Failure, Time: now, Principal: principal, Detail: detail}
-	if client.IsValid() {
-		e.Address = client.String()
+		e = e.With(slog.Uint64("suppressed", suppressed))
 	}
 	return append(list, e)
 }

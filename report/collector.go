@@ -117,15 +117,9 @@ func (c *Collector) read(x *exchange.Exchange) (Reports, *problem.Problem) {
 
 // event is the event of v, and how many were not recorded before it.
 func (v Violation) event(silenced int) audit.Event {
-	e := audit.Event{Type: audit.MaliciousCSPViolation, Outcome: audit.Refused, Detail: []slog.Attr{
-		slog.String("document", v.Document), slog.String("directive", v.Directive),
-		slog.String("blocked", v.Blocked), slog.String("disposition", v.Disposition),
-	}}
-	if v.Disposition == dispositionReport {
-		e.Outcome = audit.WouldRefuse
-	}
+	e := audit.PolicyViolated(v.Document, v.Directive, v.Blocked, v.Disposition, v.Disposition != dispositionReport)
 	if silenced > 0 {
-		e.Detail = append(e.Detail, slog.Int("silenced", silenced))
+		e = e.With(slog.Int("silenced", silenced))
 	}
 	return e
 }

@@ -90,9 +90,7 @@ func createUser(ctx context.Context, store *accounts.Store, events audit.Recorde
 	if taken {
 		return ErrUserExists
 	}
-	return act(ctx, events, audit.Event{Type: audit.UserCreated, Principal: u.ID, Detail: []slog.Attr{
-		slog.String("by", by), slog.String("role", u.Role),
-	}}, func() error {
+	return act(ctx, events, audit.AccountCreated(u.ID, u.Role, by), func() error {
 		_, err := store.Create(ctx, u)
 		return err
 	})
@@ -106,8 +104,7 @@ func act(ctx context.Context, events audit.Recorder, e audit.Event, do func() er
 	}
 	err := do()
 	if err != nil {
-		e.Outcome = audit.Failure
-		events.Record(e)
+		events.Record(e.NotDone())
 	}
 	return err
 }

@@ -109,7 +109,7 @@ func (s *Server) SeedDemo(ctx context.Context) (Samples, error) {
 	if err != nil {
 		return Samples{}, err
 	}
-	if err := s.events.Commit(ctx, byDemo(api.KeyEvent(audit.APIKeyCreated, key))); err != nil {
+	if err := s.events.Commit(ctx, audit.KeyCreated(key.ID, key.Owner, key.Scopes).With(slog.String("by", by))); err != nil {
 		return Samples{}, errors.Join(err, s.keys.Revoke(context.WithoutCancel(ctx), key.ID, id))
 	}
 	out.APIKey = text
@@ -118,11 +118,6 @@ func (s *Server) SeedDemo(ctx context.Context) (Samples, error) {
 
 // by is who made the samples, in the events of their making.
 const by = "demo"
-
-func byDemo(e audit.Event) audit.Event {
-	e.Detail = append(e.Detail, slog.String("by", by))
-	return e
-}
 
 // demoScopes are what modules grant: a demo's key is for their routes, not for
 // managing keys.
@@ -151,7 +146,7 @@ func (s *Server) seedUser(ctx context.Context, name, role string) (SampleUser, s
 	if u, err = s.accounts.ByUsername(ctx, name); err != nil {
 		return SampleUser{}, "", err
 	}
-	err = act(ctx, s.events, byDemo(audit.Event{Type: audit.AuthnPasswordChange, Principal: u.ID}), func() error {
+	err = act(ctx, s.events, audit.PasswordChanged(u.ID).With(slog.String("by", by)), func() error {
 		return s.accounts.SetPassword(ctx, u.ID, u.PasswordHash, hash, "")
 	})
 	return sample, u.ID, err
@@ -169,7 +164,7 @@ func (s *Server) revokeDemoKeys(ctx context.Context, owner string) error {
 			if k.Name != demoKeyName {
 				continue
 			}
-			err := act(ctx, s.events, byDemo(api.KeyEvent(audit.APIKeyRevoked, k)), func() error {
+			err := act(ctx, s.events, audit.KeyRevoked(k.ID, k.Owner, k.Scopes).With(slog.String("by", by)), func() error {
 				return s.keys.Revoke(ctx, k.ID, owner)
 			})
 			if err != nil {

@@ -33,11 +33,30 @@ func privacy(set config.Settings) (*audit.Privacy, error) {
 	})
 }
 
-// waits are how long a request waits for room in a full queue of events: for what
-// changes who may do what, and for nothing that strangers cause.
-func waits() map[audit.Category]time.Duration {
-	const short = 50 * time.Millisecond
-	return map[audit.Category]time.Duration{audit.Account: short, audit.APIKey: short, audit.System: short}
+// waits are how long a request waits for room in a full queue of events.
+func waits(a config.Audit) map[audit.Category]time.Duration {
+	waits := map[audit.Category]time.Duration{}
+	for _, c := range a.WaitFor {
+		waits[audit.Category(c)] = a.Wait
+	}
+	return waits
+}
+
+// spools are the categories that wait on disk for a sink that is away.
+func spools(a config.Audit) []audit.Category {
+	list := []audit.Category{} // none is not all
+	for _, c := range a.SpoolFor {
+		list = append(list, audit.Category(c))
+	}
+	return list
+}
+
+// only is the filter of a sink, nil when it gets everything.
+func only(f config.EventFilter) func(audit.Event) bool {
+	if f.Everything() {
+		return nil
+	}
+	return func(e audit.Event) bool { return f.Takes(string(e.Category), string(e.Severity), string(e.Outcome)) }
 }
 
 // openLog opens the event log. Whoever has it for longer is another server.

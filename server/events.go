@@ -104,8 +104,15 @@ var ErrEventQuery = errors.New("server: wrong query of events")
 // Query returns up to limit (1 to 1000) events, newest first, as the objects of GET /api/v1/events, and the cursor
 // of those after them, "" at the end.
 func (s *EventStore) Query(ctx context.Context, f EventFilter, cursor string, limit int) (events []json.RawMessage, next string, err error) {
-	events, next, err = s.events.Query(ctx, eventdb.Filter{Type: f.Type, Category: f.Category, Outcome: f.Outcome,
-		Subject: s.who.Name(f.Subject), Address: s.who.Address(f.Address), Since: f.Since, Until: f.Until}, cursor, limit)
+	filter := eventdb.Filter{Type: f.Type, Category: f.Category, Outcome: f.Outcome,
+		Subject: s.who.Name(f.Subject), Address: s.who.Address(f.Address), Since: f.Since, Until: f.Until}
+	for next = cursor; ; { // a page may be short where few of many match
+		var page []json.RawMessage
+		page, next, err = s.events.Query(ctx, filter, next, limit-len(events))
+		if events = append(events, page...); err != nil || next == "" || len(events) >= limit {
+			break
+		}
+	}
 	if errors.Is(err, eventdb.ErrCursor) {
 		err = fmt.Errorf("%w: the cursor is not one that a query returned", ErrEventQuery)
 	}

@@ -60,16 +60,12 @@ func (l *sharedLimits) changed(o ratelimit.Outage) {
 		r := redis.ReasonOf(o.Cause)
 		l.reason = r.Code
 		l.log.Error("Redis is away: "+l.meanwhile(), "reason", r.Code, "fix", r.Fix, "error", o.Cause)
-		l.record(audit.Event{Type: audit.SysDegraded, Outcome: audit.Failure,
-			Description: "The rate limits are without their store.",
-			Detail:      []slog.Attr{slog.String("store", "redis"), slog.String("reason", r.Code), slog.String("on_store_error", string(l.policy))}})
+		l.record(audit.StoreLost("redis", r.Code, string(l.policy)))
 		return
 	}
 	away := o.Ended.Sub(o.Began).Round(time.Millisecond)
 	l.log.Info("Redis is back: rate limits are shared again", "away", away, "calls_skipped", o.Skipped)
-	l.record(audit.Event{Type: audit.SysRecovered,
-		Description: "The rate limits have their store again.",
-		Detail:      []slog.Attr{slog.String("store", "redis"), slog.Int64("away_ms", away.Milliseconds()), slog.Uint64("calls_skipped", o.Skipped)}})
+	l.record(audit.StoreBack("redis", away, o.Skipped))
 }
 
 // stillAway tells when there is another reason than before.

@@ -24,7 +24,7 @@ func (s *Server) Reload(src Source) {
 		for _, p := range problems {
 			s.log.Error("reload: the settings are wrong: a restart would fail", "problem", p.String())
 		}
-		s.configChanged(audit.Failure, slog.String("what", "settings"))
+		s.events.Record(audit.ConfigRefused("settings"))
 		return
 	}
 	if names := config.Changed(s.settings, set); len(names) > 0 {
@@ -43,7 +43,7 @@ func (s *Server) reloadCertificate() {
 		for _, p := range problems {
 			s.log.Error("reload: the certificate cannot be served: the one before is", "problem", p.String())
 		}
-		s.configChanged(audit.Failure, slog.String("what", "certificate"), slog.String("id", problems[0].ID))
+		s.events.Record(audit.ConfigRefused("certificate", slog.String("id", problems[0].ID)))
 		return
 	}
 	if before := s.certificate.pair.Load(); bytes.Equal(before.Certificate[0], pair.Certificate[0]) && len(before.Certificate) == len(pair.Certificate) {
@@ -57,13 +57,5 @@ func (s *Server) reloadCertificate() {
 	if len(unnamed) > 0 {
 		s.log.Warn("reload: the certificate does not name some of hosts", "id", "merlon.W036", "hosts", strings.Join(unnamed, " "))
 	}
-	s.configChanged(audit.Success, slog.String("what", "certificate"), slog.String("sha256", fingerprint))
-}
-
-func (s *Server) configChanged(outcome audit.Outcome, detail ...slog.Attr) {
-	e := audit.Event{Type: audit.SysConfigChanged, Outcome: outcome, Detail: detail}
-	if outcome == audit.Failure {
-		e.Severity = audit.Medium
-	}
-	s.events.Record(e)
+	s.events.Record(audit.ConfigChanged("certificate", slog.String("sha256", fingerprint)))
 }

@@ -132,17 +132,18 @@ func (s *Server) openEvents(ctx context.Context, events *eventdb.Store) error {
 			return err
 		}
 		torn = file.TornLine()
-		sinks = append(sinks, audit.Output{Name: "file", Sink: file})
+		sinks = append(sinks, audit.Output{Name: "file", Sink: file, Filter: only(s.settings.Audit.FileOnly)})
 	}
-	database := audit.Output{Name: "database", Sink: events}
+	database := audit.Output{Name: "database", Sink: events, Filter: only(s.settings.Audit.DatabaseOnly)}
 	if s.settings.Audit.Log != "" { // whose lock makes it ours alone
 		database.Spool = s.settings.Audit.Log + ".spool"
+		database.SpoolOnly = spools(s.settings.Audit)
 	}
 	sinks = append(sinks, database)
 	if s.settings.Audit.Stdout {
-		sinks = append(sinks, audit.Output{Name: "stdout", Sink: audit.NewWriterSink(stdout{}), Optional: true})
+		sinks = append(sinks, audit.Output{Name: "stdout", Sink: audit.NewWriterSink(stdout{}), Optional: true, Filter: only(s.settings.Audit.StdoutOnly)})
 	}
-	pipeline, err := audit.New(audit.Config{Sinks: sinks, ErrorLog: s.log, Privacy: s.privacy, Wait: waits()})
+	pipeline, err := audit.New(audit.Config{Sinks: sinks, ErrorLog: s.log, Privacy: s.privacy, Wait: waits(s.settings.Audit)})
 	if err != nil {
 		for _, o := range sinks {
 			err = errors.Join(err, o.Sink.Close())
@@ -151,8 +152,7 @@ func (s *Server) openEvents(ctx context.Context, events *eventdb.Store) error {
 	}
 	s.events, s.recorder.Recorder = pipeline, pipeline
 	if torn {
-		s.events.Record(audit.Event{Type: audit.SysCrash, Outcome: audit.Failure, Severity: audit.High,
-			Description: "The last line of the event log was torn by a crash; it was closed."})
+		s.events.Record(audit.LogTorn())
 	}
 	return nil
 }
@@ -206,7 +206,7 @@ func (s *Server) Listen() error {
 		}
 	}
 	// The first event of a run: what is done before serving comes after it.
-	s.events.Record(audit.Event{Type: audit.SysStartup, Detail: []slog.Attr{slog.String("version", s.version), slog.String("environment", s.settings.Environment)}})
+	s.events.Record(audit.Started(s.version, s.settings.Environment))
 	s.recordShadow()
 	if s.limits != nil {
 		s.limits.start(context.Background())
@@ -281,7 +281,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	stop()
 	err = errors.Join(err, loops.Wait())
 	s.logShadow()
-	s.events.Record(audit.Event{Type: audit.SysShutdown})
+	s.events.Record(audit.Stopped())
 	return err
 }
 

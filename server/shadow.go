@@ -1,16 +1,13 @@
 package server
 
 import (
-	"log/slog"
-
 	"github.com/merlonhq/merlon/audit"
 )
 
 // recordShadow records, after the start, each control that does not refuse.
 func (s *Server) recordShadow() {
 	for _, name := range s.settings.InsecureShadow.Controls {
-		s.events.Record(audit.Event{Type: audit.SysMonitorDisabled, Detail: []slog.Attr{
-			slog.String("control", name), slog.String("mode", "shadow"), slog.String("reason", s.settings.InsecureShadow.Reason)}})
+		s.events.Record(audit.MonitorDisabled(name, "shadow", s.settings.InsecureShadow.Reason))
 	}
 }
 

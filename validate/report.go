@@ -137,24 +137,14 @@ func (r *Report) settle(x *exchange.Exchange) *problem.Problem {
 		if r.has(f.Pointer) {
 			continue // the refusal tells it
 		}
-		e := audit.Event{Type: audit.SuspiciousContent, Outcome: audit.Success}
-		if p != nil {
-			e.Outcome = audit.Refused
-		}
+		found := audit.ContentFound
 		switch f.Kind {
 		case KindSQL:
-			e.Type = audit.MaliciousSQLi
-			e.Severity = audit.Low // prose may well speak of SQL; it is data, and stays data
+			found = audit.SQLFound
 		case KindMarkup:
-			e.Severity = audit.Low
+			found = audit.MarkupFound
 		}
-		e.Detail = []slog.Attr{
-			slog.String("control", stageName),
-			slog.String("pointer", f.Pointer),
-			slog.String("kind", f.Kind),
-			slog.String("found", f.Detail),
-		}
-		x.Record(e)
+		x.Record(found(stageName, f.Pointer, f.Kind, f.Detail, p != nil))
 	}
 	return p
 }

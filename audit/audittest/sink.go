@@ -140,14 +140,11 @@ func (k kit) holds(t *testing.T, numbers ...int) {
 }
 
 func event(n int) audit.Event {
-	return audit.Event{
-		ID:        names(n)[0],
-		Time:      time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).Add(time.Duration(n) * time.Millisecond),
-		Type:      audit.AuthnLoginFail,
-		Outcome:   audit.Failure,
-		RequestID: "req", Address: "192.0.2.7", Principal: "usr_1", Route: "POST /api/v1/auth/login",
-		Detail: []slog.Attr{slog.Int("n", n)},
-	}.Complete()
+	e := audit.LoginFailed("usr_1", "wrong_password").With(slog.Int("n", n)).Complete()
+	e.ID = names(n)[0]
+	e.Time = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).Add(time.Duration(n) * time.Millisecond)
+	e.RequestID, e.Address, e.Route = "req", "192.0.2.7", "POST /api/v1/auth/login"
+	return e
 }
 
 func names(numbers ...int) []string {

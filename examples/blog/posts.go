@@ -147,8 +147,7 @@ func (b *blog) own(c *module.Call) (post, error) {
 	if authz.MayActOn(c.Principal(), p.Author, "admin") {
 		return p, nil
 	}
-	c.Record(audit.Event{Type: audit.MaliciousDirectReference, Outcome: audit.Refused, Severity: audit.Low,
-		Description: "A caller tried to change a post of another account."})
+	c.Record(audit.ForeignObject("A caller tried to change a post of another account."))
 	if p.IsDraft {
 		return post{}, notFound()
 	}

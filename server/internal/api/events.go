@@ -45,7 +45,7 @@ func (e eventView) MarshalJSON() ([]byte, error) { return e.stored, nil }
 
 type eventPage struct {
 	Items      []eventView `json:"items" maxItems:"100"`
-	NextCursor *string     `json:"next_cursor" maxLength:"200"`
+	NextCursor *string     `json:"next_cursor" maxLength:"200" doc:"Of the next page; null at the end. Where few of many events match, a page may have fewer than asked for, or none, and a next one."`
 }
 
 func (a *API) listEvents(c *module.Call, q *eventQuery) (eventPage, error) {

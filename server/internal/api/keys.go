@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/netip"
 	"time"
 
@@ -127,9 +126,9 @@ func (a *API) createKey(c *module.Call, in *newKey) (createdKey, error) {
 	}
 	// The text has not left yet: a key whose creation cannot be recorded is one
 	// that nobody gets. The client may be gone, which is no reason to leave it.
-	created := KeyEvent(audit.APIKeyCreated, rec)
+	created := audit.KeyCreated(rec.ID, rec.Owner, rec.Scopes)
 	if err := c.Commit(created); err != nil {
-		recordFailure(c, created)
+		c.Record(created.NotDone())
 		return createdKey{}, errors.Join(err, a.Keys.Revoke(context.WithoutCancel(c), rec.ID, apikey.AnyOwner))
 	}
 	return createdKey{key: keyOf(rec), Text: text}, nil
@@ -197,13 +196,13 @@ func (a *API) changeKey(c *module.Call, in *keyChange) (key, error) {
 	if err != nil {
 		return key{}, keyProblem(err)
 	}
-	updated := KeyEvent(audit.APIKeyUpdated, rec)
+	updated := audit.KeyUpdated(rec.ID, rec.Owner, rec.Scopes)
 	if err := c.Commit(updated); err != nil {
 		return key{}, err
 	}
 	rec, err = a.Keys.Update(c, rec.ID, reach(c), change)
 	if err != nil {
-		recordFailure(c, updated)
+		c.Record(updated.NotDone())
 		return key{}, keyProblem(err)
 	}
 	return keyOf(rec), nil
@@ -214,12 +213,12 @@ func (a *API) revokeKey(c *module.Call) (module.None, error) {
 	if err != nil {
 		return module.None{}, keyProblem(err)
 	}
-	revoked := KeyEvent(audit.APIKeyRevoked, rec)
+	revoked := audit.KeyRevoked(rec.ID, rec.Owner, rec.Scopes)
 	if err := c.Commit(revoked); err != nil {
 		return module.None{}, err
 	}
 	if err := a.Keys.Revoke(c, rec.ID, reach(c)); err != nil {
-		recordFailure(c, revoked)
+		c.Record(revoked.NotDone())
 		return module.None{}, keyProblem(err)
 	}
 	return module.None{}, nil
@@ -238,31 +237,16 @@ func (a *API) rotateKey(c *module.Call, in *rotation) (createdKey, error) {
 		return createdKey{}, keyProblem(err)
 	}
 	r.NextID = next.ID
-	rotated := KeyEvent(audit.APIKeyRotated, next)
-	rotated.Detail = append(rotated.Detail, slog.String("replaces", r.ID))
+	rotated := audit.KeyRotated(next.ID, next.Owner, next.Scopes, r.ID)
 	if err := c.Commit(rotated); err != nil {
 		return createdKey{}, err
 	}
 	text, rec, err := a.Keys.Rotate(c, r)
 	if err != nil {
-		recordFailure(c, rotated)
+		c.Record(rotated.NotDone())
 		return createdKey{}, keyProblem(err)
 	}
 	return createdKey{key: keyOf(rec), Text: text}, nil
-}
-
-// recordFailure records that what e told of, before it was done, was not done:
-// somebody else came first, or the database did not answer.
-func recordFailure(c *module.Call, e audit.Event) {
-	e.Outcome = audit.Failure
-	c.Record(e)
-}
-
-// KeyEvent returns the event of something that is done to a key.
-func KeyEvent(t audit.Type, r apikey.Record) audit.Event {
-	return audit.Event{Type: t, Detail: []slog.Attr{
-		slog.String("key_id", r.ID), slog.String("owner", r.Owner), slog.Any("scopes", r.Scopes),
-	}}
 }
 
 func limitOf(l keyLimit) *apikey.RateLimit {

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net/http"
 	"time"
 
@@ -56,18 +55,18 @@ func (a *API) login(c *module.Call, in *credentials) (loggedIn, error) {
 	}
 	c.SetCookie(session.Cookie(token))
 	a.loggedIn(c, u, failedBefore)
-	c.Record(audit.Event{Type: audit.SessionCreated, Principal: u.ID, Detail: []slog.Attr{slog.String("session_id", rec.ID)}})
+	c.Record(audit.SessionBegun(u.ID, rec.ID))
 	csrfToken, _ := a.CSRF.Issue(csrf.Session(rec.ID), c.Now())
 	return loggedIn{User: userOf(u), CSRFToken: csrfToken, ExpiresAt: a.Sessions.ExpiresAt(rec)}, nil
 }
 
 // loggedIn records that the password of u was right, and lets the browser be known.
 func (a *API) loggedIn(c *module.Call, u accounts.User, failedBefore bool) {
-	success := audit.AuthnLoginSuccess
+	success := audit.LoginSucceeded
 	if failedBefore {
-		success = audit.AuthnLoginSuccessAfterFail
+		success = audit.LoginSucceededAfterFailures
 	}
-	c.Record(audit.Event{Type: success, Principal: u.ID})
+	c.Record(success(u.ID))
 	a.Watch.LoggedIn(c.Client(), u.Username)
 	a.rememberDevice(c, u.Username)
 }
@@ -134,8 +133,7 @@ func (a *API) upgrade(c *module.Call, u accounts.User, password string) {
 // loginFailed records a failed login. The name that was tried is not recorded:
 // people type passwords into that field. The account is, where there is one.
 func loginFailed(c *module.Call, account, reason string) error {
-	c.Record(audit.Event{Type: audit.AuthnLoginFail, Outcome: audit.Failure, Principal: account,
-		Detail: []slog.Attr{slog.String("reason", reason)}})
+	c.Record(audit.LoginFailed(account, reason))
 	return problem.New(problem.InvalidCredentials, "The username or the password is not right.")
 }
 
@@ -156,7 +154,7 @@ func (a *API) logout(c *module.Call) (module.None, error) {
 	if err := a.end(c, p.SessionID, p.Subject); err != nil && !notFound(err) {
 		return module.None{}, err
 	}
-	c.Record(audit.Event{Type: audit.SessionLogout, Detail: []slog.Attr{slog.String("session_id", p.SessionID)}})
+	c.Record(audit.SessionLoggedOut(p.Subject, p.SessionID))
 	forget(c)
 	return module.None{}, nil
 }

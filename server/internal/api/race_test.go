@@ -3,6 +3,7 @@ package api_test
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -347,6 +348,9 @@ func TestWhatCannotBeRecordedIsNotDoneToAKey(t *testing.T) {
 		"creation": func(s *service, ctx context.Context, caller, _ string) *httptest.ResponseRecorder {
 			return s.call(ctx, "POST", "/api/v1/api-keys", `{"name":"y","scopes":["keys:manage"]}`, "X-API-Key", caller)
 		},
+		"change": func(s *service, ctx context.Context, caller, id string) *httptest.ResponseRecorder {
+			return s.call(ctx, "PATCH", "/api/v1/api-keys/"+id, `{"enabled":false}`, "X-API-Key", caller)
+		},
 		"revocation": func(s *service, ctx context.Context, caller, id string) *httptest.ResponseRecorder {
 			return s.call(ctx, "DELETE", "/api/v1/api-keys/"+id, "", "X-API-Key", caller)
 		},
@@ -365,7 +369,7 @@ func TestWhatCannotBeRecordedIsNotDoneToAKey(t *testing.T) {
 				t.Errorf("there are %d keys, want the two that were", len(got))
 			}
 			after, err := s.Keys.Get(t.Context(), before.ID, s.ada.ID)
-			if err != nil || after.RotatedTo != "" || after.ReplacedAt != nil || !after.ExpiresAt.Equal(*before.ExpiresAt) {
+			if err != nil || after.RotatedTo != "" || after.ReplacedAt != nil || after.Enabled != before.Enabled || !after.ExpiresAt.Equal(*before.ExpiresAt) {
 				t.Errorf("the key is %+v, %v, was %+v", after, err, before)
 			}
 			s.events.onCommit = nil
@@ -373,6 +377,35 @@ func TestWhatCannotBeRecordedIsNotDoneToAKey(t *testing.T) {
 				t.Errorf("once it can be recorded: status %d, %s", w.Code, w.Body)
 			}
 		})
+	}
+}
+
+func TestAPasswordChangeThatCannotBeRecordedIsNotDone(t *testing.T) {
+	s := start(t)
+	w := s.call(t.Context(), "POST", "/api/v1/auth/token", fmt.Sprintf(`{"grant_type":"password","username":"ada","password":%q}`, oldPassword))
+	var tokens struct {
+		Access string `json:"access_token"`
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &tokens); err != nil || tokens.Access == "" {
+		t.Fatalf("%v: %s", err, w.Body)
+	}
+	change := func() int {
+		return s.call(t.Context(), "POST", "/api/v1/users/me/password", fmt.Sprintf(`{"current_password":%q,"new_password":%q}`, oldPassword, newPassword),
+			"Authorization", "Bearer "+tokens.Access).Code
+	}
+	s.events.onCommit = func(audit.Event) error { return errAway }
+	if got := change(); got != 503 {
+		t.Errorf("status %d, want 503", got)
+	}
+	if w := s.login(t, oldPassword); w.Code != 200 {
+		t.Errorf("with the old password: status %d, %s", w.Code, w.Body)
+	}
+	s.events.onCommit = nil
+	if got := change(); got != 204 {
+		t.Errorf("once it can be recorded: status %d", got)
+	}
+	if w := s.login(t, newPassword); w.Code != 200 {
+		t.Errorf("with the new password: status %d, %s", w.Code, w.Body)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"log/slog"
 	"net/netip"
 	"slices"
 	"time"
@@ -107,7 +106,7 @@ func (a *API) endSession(c *module.Call) (module.None, error) {
 	if err != nil {
 		return module.None{}, err
 	}
-	c.Record(audit.Event{Type: audit.SessionRevoked, Detail: []slog.Attr{slog.String("session_id", id)}})
+	c.Record(audit.SessionEnded(p.Subject, id))
 	if id == p.SessionID && p.Kind == identity.Session {
 		forget(c)
 	}

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -77,7 +76,7 @@ func (a *API) token(c *module.Call, in *tokenRequest) (issuedTokens, error) {
 	if err != nil {
 		return issuedTokens{}, err
 	}
-	c.Record(tokenEvent(audit.AuthnTokenCreated, g, slog.String("grant_type", in.GrantType), slog.String("token_id", t.ID)))
+	c.Record(audit.TokenIssued(g.UserID, g.ID, in.GrantType, t.ID))
 	c.Header().Set("Cache-Control", "no-store") // RFC 6749 section 5.1, whatever the profile of the headers
 	return issuedTokens{
 		AccessToken: t.Access, TokenType: "Bearer", ExpiresIn: int(t.ExpiresIn / time.Second), RefreshToken: t.Refresh, Scope: strings.Join(t.Scopes, " "),
@@ -132,26 +131,12 @@ func (a *API) refreshGrant(c *module.Call, in *tokenRequest, wanted []string) (t
 
 // refreshRefused records a refresh token that was refused, and answers as to a wrong password.
 func refreshRefused(c *module.Call, g token.Grant, reason string) error {
-	kind := audit.AuthnTokenRejected
 	if reason == "reused" {
-		kind = audit.AuthnTokenReuse
+		c.Record(audit.TokenReused(g.UserID, g.ID, grantRefresh))
+	} else {
+		c.Record(audit.TokenRejected(g.UserID, g.ID, grantRefresh, reason))
 	}
-	e := tokenEvent(kind, g, slog.String("credential", grantRefresh), slog.String("reason", reason))
-	e.Outcome = audit.Failure
-	if reason == "expired" {
-		e.Severity = audit.Low
-	}
-	c.Record(e)
 	return problem.New(problem.InvalidCredentials, "The refresh token is not valid, or not any more.")
-}
-
-// tokenEvent is an event about the tokens of a grant, if that is known.
-func tokenEvent(t audit.Type, g token.Grant, detail ...slog.Attr) audit.Event {
-	e := audit.Event{Type: t, Principal: g.UserID, Detail: detail}
-	if g.ID != "" {
-		e.Detail = append(e.Detail, slog.String("session_id", g.ID))
-	}
-	return e
 }
 
 // narrow returns those of the scopes held that are wanted, or all when none is named (RFC 6749 section 3.3). Who asks

@@ -102,7 +102,7 @@ func (a *API) register(c *module.Call, in *registration) (user, error) {
 	if err != nil {
 		return user{}, err
 	}
-	c.Record(audit.Event{Type: audit.UserCreated, Principal: u.ID})
+	c.Record(audit.AccountCreated(u.ID, u.Role, "registration"))
 	return userOf(u), nil
 }
 
@@ -127,7 +127,7 @@ func (a *API) changeProfile(c *module.Call, in *profileChange) (user, error) {
 	if err != nil {
 		return user{}, err
 	}
-	c.Record(audit.Event{Type: audit.UserUpdated})
+	c.Record(audit.AccountUpdated(id))
 	return a.me(c)
 }
 
@@ -145,7 +145,7 @@ func (a *API) changePassword(c *module.Call, in *passwordChange) (module.None, e
 		return module.None{}, hashing(err)
 	}
 	if !ok {
-		c.Record(audit.Event{Type: audit.AuthnPasswordChangeFail, Outcome: audit.Failure})
+		c.Record(audit.PasswordChangeFailed(u.ID, "wrong_password"))
 		return module.None{}, problem.New(problem.InvalidCredentials, "The current password is not right.")
 	}
 	if err := a.checkPassword("/new_password", in.NewPassword, u.Username, u.Email, u.FullName); err != nil {
@@ -155,13 +155,13 @@ func (a *API) changePassword(c *module.Call, in *passwordChange) (module.None, e
 	if err != nil {
 		return module.None{}, err
 	}
-	if err := c.Commit(audit.Event{Type: audit.AuthnPasswordChange}); err != nil {
+	if err := c.Commit(audit.PasswordChanged(u.ID)); err != nil {
 		return module.None{}, err
 	}
 	// Whoever knew the old password may have a session, or tokens: all but those of this call end with it.
 	err = a.Accounts.SetPassword(c, u.ID, u.PasswordHash, hash, p.SessionID)
 	if err != nil {
-		c.Record(audit.Event{Type: audit.AuthnPasswordChangeFail, Outcome: audit.Failure})
+		c.Record(audit.PasswordChangeFailed(u.ID, "not_stored"))
 	}
 	if errors.Is(err, accounts.ErrConflict) {
 		return module.None{}, problem.New(problem.Conflict, "The password was changed in between.")

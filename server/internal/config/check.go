@@ -58,6 +58,7 @@ func (l *loader) check(s *Settings) {
 	if s.Audit.Log == "" && !s.Audit.Stdout && l.fine("audit.log", "audit.stdout") {
 		l.report(l.where("audit.log"), fault{idNoEventLog, "audit: security events go nowhere", "write audit.log, or audit.stdout: true"})
 	}
+	l.checkSinks(s)
 	l.checkFiles(s)
 	l.checkTokenHeader(s)
 	l.checkHeadersTwice("rate_limits.default.by", s.RateLimits.Default.By)

@@ -66,6 +66,9 @@ const (
 	idPostgresURL       = "merlon.E085"
 	idPostgresParameter = "merlon.E086"
 	idOperationsSame    = "merlon.E090"
+	idNoWait            = "merlon.E120"
+	idNoSpool           = "merlon.E121"
+	idNoSink            = "merlon.E122"
 
 	idCredentialRoute = "merlon.W001"
 	idHSTSUnsent      = "merlon.W002"
@@ -146,6 +149,9 @@ func Docs() []Doc {
 		{idPostgresURL, "database_url is not the URL of a PostgreSQL database", "postgres://user:password@host:port/database. A password that is not percent-encoded moves the parts; what is left out is not taken from the environment."},
 		{idPostgresParameter, "a parameter of a PostgreSQL database_url", "A misspelt parameter would be ignored or sent to the server. sslmode is one that says what it does: allow and prefer may be clear text without a word."},
 		{idOperationsSame, "operations_listen takes a port that the public reaches", "Metrics tell what a service does and how it fares, and profiles hold its memory; they have a port of their own, or none."},
+		{idNoWait, "audit.wait_for with audit.wait: 0s", "The categories would be dropped like all others when the queue is full, whatever the list promises."},
+		{idNoSpool, "audit.spool_for without audit.log", "The spool lies beside the log, whose lock makes it one process's alone; without it events that memory has no room for are lost."},
+		{idNoSink, "a filter of events for a sink that is not there", "Events do not go to a file, or to standard output, at all: whoever wrote the filter believes otherwise."},
 		{idCredentialRoute, "a route that checks or makes credentials has no rule", "A rule list replaces the built-in one as a whole; without a rule by address or account, guessing on this route meets only the default limit."},
 		{idHSTSUnsent, "headers.hsts_max_age without TLS", "HSTS is sent over TLS only (RFC 6797 section 7.2), and nothing terminates it here."},
 		{idLoopbackListen, "listening on loopback without trusted_proxies", "Every client then has the address of the proxy in front: limits by address count them as one."},

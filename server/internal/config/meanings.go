@@ -85,6 +85,20 @@ func meanings() map[string]string {
 		"audit.names":        "How accounts are recorded: whole, or hashed with a key.",
 		"audit.canaries":     "Account names and paths that nobody has a reason to use: who does is recorded.",
 
+		"audit.wait":      "How long a request waits for room when the queue of events is full; then the event is dropped, and counted.",
+		"audit.wait_for":  "For events of which categories it waits; those of others are dropped at once, and counted.",
+		"audit.spool_for": "Of which categories events wait on disk, while the database is away and memory is full; others are dropped, and counted.",
+
+		"audit.file_only.categories":     "The categories that go to the file; empty is all.",
+		"audit.file_only.severity":       "The lowest severity that goes to the file.",
+		"audit.file_only.outcomes":       "The outcomes that go to the file; empty is all.",
+		"audit.database_only.categories": "The categories that go to the database, for the API; empty is all.",
+		"audit.database_only.severity":   "The lowest severity that goes to the database.",
+		"audit.database_only.outcomes":   "The outcomes that go to the database; empty is all.",
+		"audit.stdout_only.categories":   "The categories that go to standard output; empty is all.",
+		"audit.stdout_only.severity":     "The lowest severity that goes to standard output.",
+		"audit.stdout_only.outcomes":     "The outcomes that go to standard output; empty is all.",
+
 		"audit.checkpoint_interval": "How long events may be in the file before a signature covers them.",
 		"audit.database_keep_for":   "How long events are kept in the database, for the API.",
 

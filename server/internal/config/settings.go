@@ -245,6 +245,36 @@ type Audit struct {
 	// Canaries are account names and paths, which begin with "/", that nobody has a
 	// reason to use. Default none.
 	Canaries []string
+	// Wait is how long a request waits for room when the queue of events is full, 0s to
+	// 100ms, default 50ms, and WaitFor for events of which categories: default account,
+	// api_key and system. Those of others are dropped at once.
+	Wait    time.Duration
+	WaitFor []string
+	// SpoolFor are the categories that wait on disk, beside Log, for a database that is away
+	// when memory has no room for them. Default all.
+	SpoolFor []string
+	// What each sink gets.
+	FileOnly, DatabaseOnly, StdoutOnly EventFilter
+}
+
+// EventFilter says which events a sink gets: those that match each of its parts. What must
+// be recorded before it happens every sink gets.
+type EventFilter struct {
+	Categories []string // default none, which is all
+	Severity   string   // the lowest; default info
+	Outcomes   []string // default none, which is all
+}
+
+// Takes reports whether the sink gets an event.
+func (f EventFilter) Takes(category, severity, outcome string) bool {
+	return (len(f.Categories) == 0 || slices.Contains(f.Categories, category)) &&
+		slices.Index(severities(), severity) >= slices.Index(severities(), f.Severity) &&
+		(len(f.Outcomes) == 0 || slices.Contains(f.Outcomes, outcome))
+}
+
+// Everything reports whether the sink gets every event.
+func (f EventFilter) Everything() bool {
+	return len(f.Categories) == 0 && f.Severity == severities()[0] && len(f.Outcomes) == 0
 }
 
 // InsecureShadow is the section insecure_shadow: both or none.
@@ -307,7 +337,9 @@ func defaults(environment string) Settings {
 			},
 		},
 		Audit: Audit{Log: "logs/security.log", MaxSizeMiB: 100, Keep: 10,
-			CheckpointInterval: time.Minute, DatabaseKeepFor: 2160 * time.Hour, Addresses: "whole", Names: "whole"},
+			CheckpointInterval: time.Minute, DatabaseKeepFor: 2160 * time.Hour, Addresses: "whole", Names: "whole",
+			Wait: 50 * time.Millisecond, WaitFor: waitFor(), SpoolFor: categories(),
+			FileOnly: EventFilter{Severity: "info"}, DatabaseOnly: EventFilter{Severity: "info"}, StdoutOnly: EventFilter{Severity: "info"}},
 	}
 	if environment == Development {
 		// Plain HTTP is served on loopback only, so the default listens there.

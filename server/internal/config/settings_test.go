@@ -99,6 +99,18 @@ var settingRows = []struct {
 	{"audit.addresses", map[string]string{"whole": "", "truncated": "", "hashed": "", "none": "E012"}},
 	{"audit.names", map[string]string{"whole": "", "hashed": "", "truncated": "E012"}},
 	{"audit.canaries", map[string]string{"[]": "", "[backup, /wp-login.php]": "", "[\"/a?b\"]": "E080", "[\"a b\"]": "E080"}},
+	{"audit.wait", map[string]string{"0s": "", "100ms": "", "101ms": "E008", "1500us": "E008", "-1ms": "E008", "50": "E006", "": "E007"}},
+	{"audit.wait_for", map[string]string{"[]": "", "[account]": "", "[authentication, rate_limit, suspicious_activity, authorization, session, api_key, account, system]": "", "[accounts]": "E012", "[account, account]": "E034", "account": "E006", "": "E007"}},
+	{"audit.spool_for", map[string]string{"[]": "", "[account]": "", "[everything]": "E012", "[account, account]": "E034", "1": "E006"}},
+	{"audit.file_only.categories", map[string]string{"[]": "", "[account, system]": "", "[accounts]": "E012", "[account, account]": "E034", "account": "E006", "": "E007"}},
+	{"audit.file_only.severity", map[string]string{"info": "", "critical": "", "warning": "E012", "": "E007", "1": "E006"}},
+	{"audit.file_only.outcomes", map[string]string{"[]": "", "[failure, refused, would_refuse]": "", "[failed]": "E012", "refused": "E006"}},
+	{"audit.database_only.categories", map[string]string{"[]": "", "[account, system]": "", "[accounts]": "E012", "[account, account]": "E034", "account": "E006", "": "E007"}},
+	{"audit.database_only.severity", map[string]string{"info": "", "critical": "", "warning": "E012", "": "E007", "1": "E006"}},
+	{"audit.database_only.outcomes", map[string]string{"[]": "", "[failure, refused, would_refuse]": "", "[failed]": "E012", "refused": "E006"}},
+	{"audit.stdout_only.categories", map[string]string{"[]": "", "[account, system]": "E122", "[accounts]": "E012", "[account, account]": "E034", "account": "E006", "": "E007"}},
+	{"audit.stdout_only.severity", map[string]string{"info": "", "critical": "E122", "warning": "E012", "": "E007", "1": "E006"}},
+	{"audit.stdout_only.outcomes", map[string]string{"[]": "", "[failure, refused, would_refuse]": "E122", "[failed]": "E012", "refused": "E006"}},
 	{"audit.keep", map[string]string{"1": "", "1000": "", "0": "E008", "1001": "E008", "[]": "E006"}},
 	{"tls.cert", map[string]string{"cert.pem": "E022", "": "", "1": "E006", "\"-----BEGIN CERTIFICATE-----\"": "E006"}},
 	{"tls.key", map[string]string{"key.pem": "E022", "": "", "true": "E006", "\"-----BEGIN PRIVATE KEY-----\\nxx\"": "E006"}},
@@ -288,6 +300,21 @@ audit:
   addresses: whole
   names: whole
   canaries: []
+  wait: 50ms
+  wait_for: [account, api_key, system]
+  spool_for: [authentication, rate_limit, suspicious_activity, authorization, session, api_key, account, system]
+  file_only:
+    categories: []
+    severity: info
+    outcomes: []
+  database_only:
+    categories: []
+    severity: info
+    outcomes: []
+  stdout_only:
+    categories: []
+    severity: info
+    outcomes: []
 insecure_shadow:
   controls: []
   reason: ""

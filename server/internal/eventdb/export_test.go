@@ -12,14 +12,20 @@ func Reparse(cursor string) (string, error) {
 // Statement is statement, for tests.
 func Statement(f Filter, cursor string, limit int) (string, []any) {
 	if cursor == "" {
-		return statement(f, nil, limit)
+		return statement(f, nil, limit, DefaultScan)
 	}
 	p, err := parseCursor(cursor)
 	if err != nil {
 		panic(err)
 	}
-	return statement(f, &p, limit)
+	return statement(f, &p, limit, DefaultScan)
 }
+
+// LastLooked is lastLooked, for tests.
+func LastLooked(f Filter) (string, []any) { return lastLooked(f, nil, DefaultScan) }
+
+// Look makes pages look at n events at most.
+func (s *Store) Look(n int) { s.scan = n }
 
 // CountStatement is count, for tests.
 const CountStatement = count

@@ -25,9 +25,16 @@ type Filter struct {
 // maxLimit is the greatest number of events in a page.
 const maxLimit = 1000
 
+// DefaultScan is how many events a page looks at, at most, when a filter names more than one field.
+const DefaultScan = 10_000
+
 // Query returns up to limit (1 to 1000) events that match f, as the JSON objects of the API, newest first; events of
 // one microsecond are in the descending order of their ids. The cursor is "", or what a call with the same filter
 // returned: the page after its page, which events that came in between do not shift. next is "" at the end.
+//
+// Where a filter names several fields, the first of them is read off its index and the others are compared: a page
+// looks at [DefaultScan] events, so that it takes no longer where few of many match. It may then hold fewer events than
+// limit, or none, and have a next one all the same.
 //
 // The error is [ErrCursor] for a cursor that no call returned, or that of the database.
 func (s *Store) Query(ctx context.Context, f Filter, cursor string, limit int) (events []json.RawMessage, next string, err error) {
@@ -42,7 +49,7 @@ func (s *Store) Query(ctx context.Context, f Filter, cursor string, limit int) (
 		}
 		from = &p
 	}
-	query, args := statement(f, from, limit+1) // one more tells whether there is a next page
+	query, args := statement(f, from, limit+1, s.scan) // one more tells whether there is a next page
 	events = make([]json.RawMessage, 0, limit)
 	var last position
 	more := false
@@ -61,48 +68,106 @@ func (s *Store) Query(ctx context.Context, f Filter, cursor string, limit int) (
 	if err != nil {
 		return nil, "", err
 	}
-	if more {
+	switch {
+	case more:
 		next = last.cursor()
+	case len(f.equal()) > 1:
+		if next, err = s.looked(ctx, f, from); err != nil {
+			return nil, "", err
+		}
 	}
 	return events, next, nil
 }
 
-// statement returns the statement for f and its arguments. Its text is made of constants alone, one for each set of
-// fields that are used, so that there are few of them.
-//
-// The first column asked for, in the order of how few events each value has, is looked up in its index, which gives the
-// events in the order of the list; the others are compared event by event. Adding an empty string keeps their indexes
-// out of it: without statistics SQLite may take any of them, such as the one that says that most events are a success.
-func statement(f Filter, from *position, limit int) (string, []any) {
-	var where []string
-	var args []any
-	param := func(v any) string {
-		args = append(args, v)
-		return fmt.Sprintf("$%d", len(args))
-	}
-	for _, c := range []struct{ column, value string }{
+// looked returns the cursor of the last event that a page looked at, or "" when it looked at all there are.
+func (s *Store) looked(ctx context.Context, f Filter, from *position) (next string, err error) {
+	query, args := lastLooked(f, from, s.scan)
+	err = s.db.Each(ctx, query, args, func(r sqlstore.Row) error {
+		var last position
+		if err := r.Scan(&last.time, &last.id); err != nil {
+			return fmt.Errorf("%w: %w", sqlstore.ErrUnavailable, err)
+		}
+		next = last.cursor()
+		return nil
+	})
+	return next, err
+}
+
+// A condition is a column and the value that it must have.
+type condition struct{ column, value string }
+
+// equal returns the fields of f that are set, in the order of how few events each value has.
+func (f Filter) equal() (list []condition) {
+	for _, c := range []condition{
 		{"principal", f.Subject}, {"address", f.Address}, {"type", f.Type}, {"category", f.Category}, {"outcome", f.Outcome},
 	} {
-		switch {
-		case c.value == "":
-		case len(where) == 0:
-			where = append(where, c.column+" = "+param(c.value))
-		default:
-			where = append(where, c.column+" || '' = "+param(c.value))
+		if c.value != "" {
+			list = append(list, c)
 		}
 	}
+	return list
+}
+
+// A query is a statement under construction. Its text is made of constants alone, one for each set of fields that
+// are used, so that there are few of them.
+type query struct{ args []any }
+
+func (q *query) param(v any) string {
+	q.args = append(q.args, v)
+	return fmt.Sprintf("$%d", len(q.args))
+}
+
+// page returns what of the events is read in the order of the list: those of the first field of f, which is looked up
+// in its index, of its times, and after from.
+func (q *query) page(columns string, f Filter, from *position) string {
+	var where []string
+	if equal := f.equal(); len(equal) > 0 {
+		where = append(where, equal[0].column+" = "+q.param(equal[0].value))
+	}
 	if !f.Since.IsZero() {
-		where = append(where, "time >= "+param(f.Since.UnixMicro()))
+		where = append(where, "time >= "+q.param(f.Since.UnixMicro()))
 	}
-	if !f.Until.IsZero() {
-		where = append(where, "time < "+param(f.Until.UnixMicro()))
+	// Of two ends the nearer one alone: given both, a database may begin at the other, and
+	// read up to the page again each time.
+	until := !f.Until.IsZero() && (from == nil || from.time >= f.Until.UnixMicro())
+	if until {
+		where = append(where, "time < "+q.param(f.Until.UnixMicro()))
 	}
-	if from != nil {
-		where = append(where, "(time, id) < ("+param(from.time)+", "+param(from.id)+")")
+	if from != nil && !until {
+		where = append(where, "(time, id) < ("+q.param(from.time)+", "+q.param(from.id)+")")
 	}
-	query := "SELECT time, id, body FROM events"
+	text := "SELECT " + columns + " FROM events"
 	if len(where) > 0 {
-		query += " WHERE " + strings.Join(where, " AND ")
+		text += " WHERE " + strings.Join(where, " AND ")
 	}
-	return query + " ORDER BY time DESC, id DESC LIMIT " + param(limit), args
+	return text + " ORDER BY time DESC, id DESC LIMIT "
+}
+
+// statement returns the statement for a page of f and its arguments.
+func statement(f Filter, from *position, limit, scan int) (string, []any) {
+	var q query
+	equal := f.equal()
+	if len(equal) < 2 {
+		text := q.page("time, id, body", f, from)
+		return text + q.param(limit), q.args
+	}
+	columns := "time, id, body"
+	for _, c := range equal[1:] {
+		columns += ", " + c.column
+	}
+	text := "SELECT time, id, body FROM (" + q.page(columns, f, from) + q.param(scan) + ") AS looked WHERE "
+	for i, c := range equal[1:] {
+		if i > 0 {
+			text += " AND "
+		}
+		text += c.column + " = " + q.param(c.value)
+	}
+	return text + " ORDER BY time DESC, id DESC LIMIT " + q.param(limit), q.args
+}
+
+// lastLooked returns the statement for the last event that the page looked at, if there may be more.
+func lastLooked(f Filter, from *position, scan int) (string, []any) {
+	var q query
+	text := q.page("time, id", f, from)
+	return text + "1 OFFSET " + q.param(scan-1), q.args
 }

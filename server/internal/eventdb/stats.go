@@ -20,8 +20,13 @@ var ErrSpan = errors.New("eventdb: spans of a second or more, and no more than 1
 
 const maxSpans = 10_000
 
-const count = `SELECT (time / $1) * $1 AS span, type, COUNT(*) FROM events WHERE time >= $2 AND time < $3
-	GROUP BY span, type ORDER BY span, type`
+// count looks up each type in the index of types, which holds all that is counted: the events themselves are not read.
+// The types are found by steps from each to the next, and CROSS JOIN keeps SQLite from beginning with the events.
+const count = `WITH RECURSIVE types(type) AS (SELECT MIN(type) FROM events
+	UNION ALL SELECT (SELECT MIN(events.type) FROM events WHERE events.type > types.type) FROM types WHERE types.type IS NOT NULL)
+	SELECT (events.time / $1) * $1 AS span, events.type, COUNT(*) FROM types CROSS JOIN events
+	WHERE events.type = types.type AND events.time >= $2 AND events.time < $3
+	GROUP BY span, events.type ORDER BY span, events.type`
 
 // Stats counts the events from since to until by type and span, in the order of both.
 // Spans begin at multiples of their length since 1970; spans without events are left out.

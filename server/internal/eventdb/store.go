@@ -14,6 +14,7 @@ import (
 // A Store keeps events. Its methods may be called concurrently.
 type Store struct {
 	db     *sqlstore.DB
+	scan   int // see DefaultScan
 	closed atomic.Bool
 }
 
@@ -24,7 +25,7 @@ func New(db *sqlstore.DB) (*Store, error) {
 	if db == nil {
 		return nil, errors.New("eventdb: the database is nil: set it to an open one")
 	}
-	return &Store{db: db}, nil
+	return &Store{db: db, scan: DefaultScan}, nil
 }
 
 var errClosed = errors.New("eventdb: the store is closed")

@@ -38,6 +38,9 @@ func TestEverythingOnPostgreSQL(t *testing.T) {
 	for name, test := range map[string]func(*testing.T){
 		"TheStoreConformsToSink":                    TestTheStoreConformsToSink,
 		"EveryFilterReturnsWhatMatchesInPages":      TestEveryFilterReturnsWhatMatchesInPages,
+		"StatsCountByTypeAndSpan":                   TestStatsCountByTypeAndSpan,
+		"AnyFilterAndLimitReturnWhatMatches":        TestAnyFilterAndLimitReturnWhatMatches,
+		"PagesThatFindNothingGoOn":                  TestPagesThatFindNothingGoOn,
 		"EventsThatComeInBetweenDoNotShiftThePages": TestEventsThatComeInBetweenDoNotShiftThePages,
 		"TheStoredObjectIsTheFirstPartOfTheLine":    TestTheStoredObjectIsTheFirstPartOfTheLine,
 		"ALineThatIsNoneIsMadeAgain":                TestALineThatIsNoneIsMadeAgain,
@@ -52,10 +55,15 @@ func TestEverythingOnPostgreSQL(t *testing.T) {
 
 func setUp(t testing.TB) (*eventdb.Store, database) {
 	t.Helper()
+	return setUpOn(t, strings.HasPrefix(t.Name(), onPostgres))
+}
+
+func setUpOn(t testing.TB, postgreSQL bool) (*eventdb.Store, database) {
+	t.Helper()
 	var file database
 	var err error
 	dialect := sqlstore.SQLite
-	if strings.HasPrefix(t.Name(), onPostgres) {
+	if postgreSQL {
 		dialect = sqlstore.PostgreSQL
 		file, err = postgres.Open(t.Context(), postgres.Config{URL: postgrestest.Schema(t)})
 	} else {

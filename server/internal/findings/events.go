@@ -1,6 +1,11 @@
 package findings
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/merlonhq/merlon/audit"
+	"github.com/merlonhq/merlon/server/internal/config"
+)
 
 func noEventFile(s *subject) []hit {
 	if s.set.Audit.Log == "" {
@@ -18,6 +23,37 @@ func smallEventFiles(s *subject) []hit {
 			setting = "audit.keep"
 		}
 		return s.at(setting, fmt.Sprintf("%d MiB of events are kept", a.MaxSizeMiB*(a.Keep+1)), "raise max_size_mib or keep; the default is 100 and 10")
+	}
+	return nil
+}
+
+// keptNowhere finds events that matter and that no sink gets.
+func keptNowhere(s *subject) []hit {
+	a := s.set.Audit
+	sinks := []config.EventFilter{a.DatabaseOnly}
+	if a.Log != "" {
+		sinks = append(sinks, a.FileOnly)
+	}
+	if a.Stdout {
+		sinks = append(sinks, a.StdoutOnly)
+	}
+	taken := func(category, severity, outcome string) bool {
+		for _, f := range sinks {
+			if f.Takes(category, severity, outcome) {
+				return true
+			}
+		}
+		return false
+	}
+	for _, category := range audit.Categories() {
+		for _, severity := range []audit.Severity{audit.Medium, audit.High, audit.Critical} {
+			for _, outcome := range audit.Outcomes() {
+				if !taken(string(category), string(severity), string(outcome)) {
+					return s.at("audit.database_only.categories", fmt.Sprintf("events of category %s, severity %s and outcome %s go nowhere", category, severity, outcome),
+						"let one of file_only, database_only and stdout_only take them")
+				}
+			}
+		}
 	}
 	return nil
 }

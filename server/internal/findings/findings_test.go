@@ -72,6 +72,11 @@ func TestEachFindingHasATriggerAndACleanNeighbour(t *testing.T) {
 		"W028": {bad: setting("security_contact", `""`), good: setting("security_contact", "https://example.com/security")},
 		"W029": {bad: development("0.0.0.0:8443"), good: development("127.0.0.2:8443")},
 		"W071": {bad: setting("connections", "{max: 1000}"), good: setting("connections", "{max: 1001}")},
+		"W083": {bad: func(w *world) {
+			w.set("audit", "{log: "+w.dir+"/x.log, file_only: {severity: high}, database_only: {outcomes: [failure, refused, would_refuse]}}")
+		}, good: func(w *world) {
+			w.set("audit", "{log: "+w.dir+"/x.log, file_only: {severity: medium}, database_only: {categories: [account]}}")
+		}},
 		"W070": {bad: setting("operations_listen", `":9090"`), good: setting("operations_listen", `"127.0.0.1:9090"`)},
 		"W030": {bad: func(w *world) { w.file("merlon.yaml", "", 0o642) }, good: func(w *world) { w.file("merlon.yaml", "", 0o664) }},
 		"W031": {bad: both(certificate(good), func(w *world) {

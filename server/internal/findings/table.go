@@ -175,5 +175,9 @@ func rows() []row {
 		{"merlon.W071", Medium, []string{"connections.max", "connections.per_address"}, inProduction,
 			"one address may hold half of all connections",
 			"Two machines that hold connections open then keep everybody else out.", fewHoldAll},
+		{"merlon.W083", Medium, []string{"audit.file_only.categories", "audit.file_only.severity", "audit.file_only.outcomes", "audit.database_only.categories",
+			"audit.database_only.severity", "audit.database_only.outcomes", "audit.stdout_only.categories", "audit.stdout_only.severity", "audit.stdout_only.outcomes"}, inProduction,
+			"events that matter go nowhere",
+			"The filters of all sinks leave out events of severity medium or above: after an incident nothing tells of it.", keptNowhere},
 	}
 }

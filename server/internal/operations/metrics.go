@@ -59,7 +59,8 @@ var (
 	controlShadow  = desc("control_in_shadow", "1 while a control is in shadow and does not refuse.", "control")
 	eventsRecorded = desc("events_recorded_total", "Security events that were taken into the queue.")
 	eventsDropped  = desc("events_dropped_total", "Security events that were lost before the queue, for it was full or closed.")
-	sinkEvents     = desc("event_sink_events_total", "Security events that a sink has (written) or will never get (failed).", "sink", "result")
+	sinkEvents     = desc("event_sink_events_total", "Security events that were for a sink (sent), that it has (written), and that it will never get (failed).", "sink", "result")
+	sinkSpooled    = desc("event_sink_spooled", "Security events that wait on disk for a sink.", "sink")
 	sinkUp         = desc("event_sink_up", "1 while writes to a sink succeed.", "sink")
 	reports        = desc("browser_reports_total", "Reports of browsers, by what became of them (refused counts requests).", "result")
 	limitsStoreUp  = desc("ratelimit_store_up", "1 while the store of shared limits answers.")
@@ -69,7 +70,7 @@ var (
 
 // Describe tells the registry what Collect sends.
 func (r reader) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{buildInfo, controlActions, controlShadow, eventsRecorded, eventsDropped, sinkEvents, sinkUp, reports, limitsStoreUp, connections, connsRefused} {
+	for _, d := range []*prometheus.Desc{buildInfo, controlActions, controlShadow, eventsRecorded, eventsDropped, sinkEvents, sinkSpooled, sinkUp, reports, limitsStoreUp, connections, connsRefused} {
 		ch <- d
 	}
 }
@@ -99,8 +100,10 @@ func (r reader) Collect(ch chan<- prometheus.Metric) {
 		counter(eventsRecorded, e.Recorded)
 		counter(eventsDropped, e.Dropped)
 		for _, s := range e.Sinks {
+			counter(sinkEvents, s.Sent, s.Name, "sent")
 			counter(sinkEvents, s.Written, s.Name, "written")
 			counter(sinkEvents, s.Failed, s.Name, "failed")
+			ch <- prometheus.MustNewConstMetric(sinkSpooled, prometheus.GaugeValue, float64(s.Spooled), s.Name)
 			gauge(sinkUp, !s.Down, s.Name)
 		}
 	}

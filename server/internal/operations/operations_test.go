@@ -115,7 +115,7 @@ func TestWhatOthersCountIsReadAtEachScrape(t *testing.T) {
 			return []exchange.Count{{Control: "csrf", Shadow: true, Refused: 1, WouldRefuse: 2}, {Control: "authn", Refused: 3}}
 		},
 		Events: func() audit.Stats {
-			return audit.Stats{Recorded: 9, Dropped: 4, Sinks: []audit.SinkStats{{Name: "file", Written: 7, Failed: 2, Down: true}, {Name: "database", Written: 8}}}
+			return audit.Stats{Recorded: 9, Dropped: 4, Sinks: []audit.SinkStats{{Name: "file", Sent: 14, Written: 7, Failed: 2, Spooled: 5, Down: true}, {Name: "database", Written: 8}}}
 		},
 		Reports: func() report.Counts {
 			return report.Counts{Violations: 1, Others: 2, Ignored: 3, Silenced: 4, Refused: 5}
@@ -131,6 +131,7 @@ func TestWhatOthersCountIsReadAtEachScrape(t *testing.T) {
 		`merlon_control_decisions_total{control="csrf",outcome="refused"} 1`, `merlon_control_decisions_total{control="csrf",outcome="would_refuse"} 2`,
 		`merlon_control_decisions_total{control="authn",outcome="refused"} 3`, `merlon_control_in_shadow{control="csrf"} 1`, `merlon_control_in_shadow{control="authn"} 0`,
 		`merlon_events_recorded_total 9`, `merlon_events_dropped_total 4`,
+		`merlon_event_sink_events_total{result="sent",sink="file"} 14`, `merlon_event_sink_spooled{sink="file"} 5`, `merlon_event_sink_spooled{sink="database"} 0`,
 		`merlon_event_sink_events_total{result="written",sink="file"} 7`, `merlon_event_sink_events_total{result="failed",sink="file"} 2`,
 		`merlon_event_sink_up{sink="file"} 0`, `merlon_event_sink_up{sink="database"} 1`,
 		`merlon_browser_reports_total{result="violation"} 1`, `merlon_browser_reports_total{result="other"} 2`, `merlon_browser_reports_total{result="ignored"} 3`,
