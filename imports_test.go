@@ -53,15 +53,17 @@ var mayImport = map[string][]string{
 	"session/sessiontest": {"session"},
 	"token":               {"internal/uuid7", "validate", "github.com/go-jose/go-jose/v4"}, // validate for its JSON scanner
 	"token/tokentest":     {"token"},
-	"store/sqlstore":      {"apikey", "session", "token"},
+	"revocation":          {},
+	"store/sqlstore":      {"apikey", "revocation", "session", "token"},
 	"store/redisstore":    {"ratelimit"},
 	"origin":              {"route", "golang.org/x/net/idna", "golang.org/x/net/publicsuffix"},
 
-	"ratelimit/ratelimittest": {"ratelimit"},
-	"internal/accept":         {},
-	"internal/uuid7":          {},
-	"internal/nearest":        {},
-	"internal/redistest":      {},
+	"ratelimit/ratelimittest":   {"ratelimit"},
+	"revocation/revocationtest": {"revocation"},
+	"internal/accept":           {},
+	"internal/uuid7":            {},
+	"internal/nearest":          {},
+	"internal/redistest":        {},
 
 	// The facade is the top of the library.
 	".": {"audit", "authn", "authz", "clientip", "cors", "csrf", "exchange", "firewall", "headers", "httpsonly",
