@@ -40,8 +40,12 @@ type Config struct {
 	// Retention is how long revoked and expired records are kept for those who read logs, at least an hour, until
 	// Sweep deletes them. Default 30 days.
 	Retention time.Duration
-	// CacheTTL is how long a positive verdict may be used again, 1 ms to 1 s: the time within which a key that another
-	// process revoked stops working here. Default 1 s. Negative: no cache.
+	// Fresh, if there is one, reports whether all that other processes changed before a stated bound is known here: see
+	// [revocation.Watch], which calls [Manager.Forget] with it. While it reports false no verdict is used again.
+	Fresh func() bool
+	// CacheTTL is how long a positive verdict may be used again. With Fresh 1 ms to 5 min, default 30 s. Without, 1 ms
+	// to 1 s, default 1 s: it is then the time within which a key that another process revoked stops working here.
+	// Negative: no cache.
 	CacheTTL time.Duration
 	// CacheSize is how many verdicts are kept, 64 to 4194304, at about half a kilobyte each. Default 16384.
 	CacheSize int
@@ -73,6 +77,11 @@ func New(cfg Config) (*Manager, error) {
 	setDefault(&cfg.DefaultExpiry, 90*24*time.Hour)
 	setDefault(&cfg.MaxPerOwner, 10000)
 	setDefault(&cfg.Retention, 30*24*time.Hour)
+	longest := time.Second
+	if cfg.Fresh != nil {
+		setDefault(&cfg.CacheTTL, 30*time.Second)
+		longest = 5 * time.Minute
+	}
 	setDefault(&cfg.CacheTTL, time.Second)
 	setDefault(&cfg.CacheSize, 16384)
 	if cfg.Now == nil {
@@ -102,8 +111,8 @@ func New(cfg Config) (*Manager, error) {
 	if cfg.Retention < time.Hour {
 		bad("Retention %v is too short: use at least 1h", cfg.Retention)
 	}
-	if cfg.CacheTTL >= 0 && (cfg.CacheTTL < time.Millisecond || cfg.CacheTTL > time.Second) {
-		bad("CacheTTL %v is out of range: use 1ms to 1s, or a negative one for no cache", cfg.CacheTTL)
+	if cfg.CacheTTL >= 0 && (cfg.CacheTTL < time.Millisecond || cfg.CacheTTL > longest) {
+		bad("CacheTTL %v is out of range: use 1ms to %v, or a negative one for no cache", cfg.CacheTTL, longest)
 	}
 	if cfg.CacheSize < 64 || cfg.CacheSize > 1<<22 {
 		bad("CacheSize %d is out of range: use 64 to %d", cfg.CacheSize, 1<<22)
@@ -120,7 +129,7 @@ func New(cfg Config) (*Manager, error) {
 		retention:     cfg.Retention,
 		now:           cfg.Now,
 		onFlushError:  cfg.OnFlushError,
-		cache:         newCache(cfg.CacheTTL, cfg.CacheSize),
+		cache:         newCache(cfg.CacheTTL, cfg.CacheSize, cfg.Fresh),
 		uses:          uses{pending: make(map[string]time.Time)},
 	}, nil
 }
@@ -349,7 +358,8 @@ func (m *Manager) retry(change func() error) error {
 	return err
 }
 
-// Revoke ends the key id of owner. It stops working in this process at once, in others within their CacheTTL.
+// Revoke ends the key id of owner. It stops working in this process at once, in others within the bound of
+// their Fresh, or their CacheTTL.
 // Errors: ErrNotFound, or the store's.
 func (m *Manager) Revoke(ctx context.Context, id, owner string) error {
 	r, err := m.Get(ctx, id, owner)

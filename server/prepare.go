@@ -115,8 +115,8 @@ func (s *Server) prepareStores(modules []module.Module) (*sqlstore.DB, error) {
 	}
 	var errs []error
 	s.store, err = eventdb.New(db)
-	errs = append(errs, err)
-	s.accounts, err = accounts.New(accounts.Config{DB: db})
+	errs = append(errs, err, s.follow(db))
+	s.accounts, err = accounts.New(accounts.Config{DB: db, Fresh: s.revocations.Fresh})
 	errs = append(errs, err)
 	s.sessions, err = session.New(session.Config{
 		Store: db.Sessions(), IdleTimeout: s.settings.Sessions.IdleTimeout, AbsoluteTimeout: s.settings.Sessions.AbsoluteTimeout,
@@ -140,7 +140,7 @@ func (s *Server) prepareStores(modules []module.Module) (*sqlstore.DB, error) {
 		scopes = append(scopes, scope.Name)
 	}
 	s.keys, err = apikey.New(apikey.Config{
-		Store: db.Keys(), Env: env, Scopes: scopes,
+		Store: db.Keys(), Env: env, Scopes: scopes, Fresh: s.revocations.Fresh,
 		OnFlushError: func(err error) { s.log.Error("API keys: last use not written", "error", err) },
 	})
 	errs = append(errs, err)

@@ -20,6 +20,7 @@ import (
 	"github.com/merlonhq/merlon/apikey"
 	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/pattern"
+	"github.com/merlonhq/merlon/revocation"
 	"github.com/merlonhq/merlon/server/internal/accounts"
 	"github.com/merlonhq/merlon/server/internal/api"
 	"github.com/merlonhq/merlon/server/internal/config"
@@ -68,6 +69,8 @@ type Server struct {
 	limits   *sharedLimits // nil in memory
 	privacy  *audit.Privacy
 	watch    *pattern.Watch
+
+	revocations *revocation.Watch
 
 	lock     *sqlite.DirLock
 	events   *audit.Pipeline
@@ -254,6 +257,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	loops.Go(func() error { return s.sessions.Run(background) })
 	loops.Go(func() error { return s.tokens.Run(background) })
 	loops.Go(func() error { return s.keys.Run(background) })
+	loops.Go(func() error { return s.following(background) })
 	loops.Go(func() error { s.sweep(background); return nil })
 
 	failed := make(chan error, 3)

@@ -17,8 +17,11 @@ import (
 type Config struct {
 	// DB is the database. Its schema is up to date. Required.
 	DB *sqlstore.DB
-	// AccessTTL is how long an answer of Access may be used again, and so how long a change of role that another
-	// process made may go unseen: 1 ms to 1 s, default 1 s.
+	// Fresh, if there is one, reports whether all that other processes changed before a stated bound is known here: see
+	// [revocation.Watch], which calls [Store.Forget] with it. While it reports false no answer is used again.
+	Fresh func() bool
+	// AccessTTL is how long an answer of Access may be used again. With Fresh 1 ms to 5 min, default 30 s. Without, 1 ms
+	// to 1 s, default 1 s: it is then how long a change of role that another process made may go unseen.
 	AccessTTL time.Duration
 	// AccessEntries is how many answers of Access are kept: 1 to 1,000,000, default 10,000. Each takes about 150 bytes.
 	AccessEntries int
@@ -37,8 +40,15 @@ type Store struct {
 func New(cfg Config) (*Store, error) {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("accounts: "+format, args...)) }
+	longest := time.Second
 	if cfg.AccessTTL == 0 {
 		cfg.AccessTTL = time.Second
+		if cfg.Fresh != nil {
+			cfg.AccessTTL = 30 * time.Second
+		}
+	}
+	if cfg.Fresh != nil {
+		longest = 5 * time.Minute
 	}
 	if cfg.AccessEntries == 0 {
 		cfg.AccessEntries = 10_000
@@ -49,8 +59,8 @@ func New(cfg Config) (*Store, error) {
 	if cfg.DB == nil {
 		bad("DB is nil: set it to an open database")
 	}
-	if cfg.AccessTTL < time.Millisecond || cfg.AccessTTL > time.Second {
-		bad("AccessTTL is %v: must be 1ms to 1s", cfg.AccessTTL)
+	if cfg.AccessTTL < time.Millisecond || cfg.AccessTTL > longest {
+		bad("AccessTTL is %v: must be 1ms to %v", cfg.AccessTTL, longest)
 	}
 	if cfg.AccessEntries < 1 || cfg.AccessEntries > 1_000_000 {
 		bad("AccessEntries is %d: must be 1 to 1000000", cfg.AccessEntries)
@@ -61,7 +71,7 @@ func New(cfg Config) (*Store, error) {
 	return &Store{
 		db:    cfg.DB,
 		now:   cfg.Now,
-		cache: cache{ttl: cfg.AccessTTL, max: cfg.AccessEntries, entries: make(map[string]entry)},
+		cache: cache{ttl: cfg.AccessTTL, live: cfg.Fresh, max: cfg.AccessEntries, entries: make(map[string]entry)},
 	}, nil
 }
 
