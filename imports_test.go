@@ -36,7 +36,7 @@ var mayImport = map[string][]string{
 	"httpsonly": {"audit", "exchange", "identity", "internal/accept", "problem"},
 	"firewall":  {"audit", "exchange", "problem"},
 	"cors":      {"audit", "exchange", "origin", "problem", "route"},
-	"ratelimit": {"audit", "exchange", "identity", "problem", "route"},
+	"ratelimit": {"audit", "exchange", "identity", "internal/breaker", "problem", "route"},
 	"csrf":      {"audit", "exchange", "identity", "origin", "problem", "validate"},
 	"authn":     {"apikey", "audit", "exchange", "identity", "problem", "session", "token"},
 	"authz":     {"audit", "exchange", "identity", "problem", "route"},
@@ -60,6 +60,7 @@ var mayImport = map[string][]string{
 
 	"ratelimit/ratelimittest":   {"ratelimit"},
 	"revocation/revocationtest": {"revocation"},
+	"internal/breaker":          {},
 	"internal/accept":           {},
 	"internal/uuid7":            {},
 	"internal/nearest":          {},
