@@ -56,6 +56,7 @@ type Server struct {
 
 	// Made by prepare, which opens nothing.
 	database database
+	outages  *databaseBreaker // nil for none
 	store    *eventdb.Store
 	accounts *accounts.Store
 	sessions *session.Manager
@@ -211,6 +212,9 @@ func (s *Server) Listen() error {
 	// The first event of a run: what is done before serving comes after it.
 	s.events.Record(audit.Event{Type: audit.SysStartup, Detail: []slog.Attr{slog.String("version", s.version), slog.String("environment", s.settings.Environment)}})
 	s.recordShadow()
+	if s.outages != nil {
+		s.outages.armed.Store(true)
+	}
 	if s.limits != nil {
 		s.limits.start(context.Background())
 	}
@@ -356,6 +360,9 @@ func (s *Server) Close() error {
 	}
 	if s.limits != nil {
 		s.limits.close()
+	}
+	if s.outages != nil {
+		s.outages.Close() // before the log that it records in
 	}
 	if s.events != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
