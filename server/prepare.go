@@ -62,7 +62,7 @@ func (s *Server) prepare(modules []module.Module) error {
 	s.api = &api.API{
 		Reports:  reports,
 		Accounts: s.accounts, Sessions: s.sessions, Tokens: s.tokens, Keys: s.keys, Hasher: hash, Policy: choose, Events: s.store, Devices: devices, Privacy: s.privacy, Watch: s.watch,
-		Grants: grants(modules), LimitsState: s.limits.state, CheckDatabase: s.checkDatabase, SecurityContact: s.settings.SecurityContact,
+		Grants: grants(modules), LimitsState: s.limits.state, CheckDatabase: s.checkDatabase, Draining: s.draining.Load, SecurityContact: s.settings.SecurityContact,
 	}
 	check(s.compile(db, modules))
 	return errors.Join(errs...)

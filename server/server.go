@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -78,6 +79,7 @@ type Server struct {
 	listener net.Listener
 	redirect net.Listener // clear text beside TLS; nil for none
 
+	draining    atomic.Bool
 	connections *listener.Limit
 	certificate serving
 	metrics     *operations.Metrics // nil for none, as operations
@@ -236,7 +238,7 @@ func (s *Server) RedirectAddr() string {
 // httpServer returns a server of the one policy, over TLS when encryption is not nil.
 func (s *Server) httpServer(encryption *tls.Config) *http.Server {
 	return &http.Server{
-		Handler:           s.handler,
+		Handler:           s.closing(s.handler),
 		TLSConfig:         encryption,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
@@ -283,6 +285,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	select {
 	case err = <-failed:
 	case <-ctx.Done():
+		err = s.notReady(failed)
 	}
 	err = errors.Join(err, drain(ctx, servers))
 	err = errors.Join(err, drain(ctx, observed)) // last: what is drained can be watched
