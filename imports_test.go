@@ -47,9 +47,9 @@ var mayImport = map[string][]string{
 	// Building blocks, usable alone.
 	"sanitize":            {"github.com/microcosm-cc/bluemonday", "golang.org/x/net/html"},
 	"password":            {"golang.org/x/crypto/argon2", "golang.org/x/crypto/bcrypt", "golang.org/x/text/unicode/norm"},
-	"apikey":              {"internal/uuid7"},
+	"apikey":              {"internal/coalesce", "internal/uuid7"},
 	"apikey/apikeytest":   {"apikey"},
-	"session":             {"identity", "internal/uuid7"},
+	"session":             {"identity", "internal/coalesce", "internal/uuid7"},
 	"session/sessiontest": {"session"},
 	"token":               {"internal/uuid7", "validate", "github.com/go-jose/go-jose/v4"}, // validate for its JSON scanner
 	"token/tokentest":     {"token"},
@@ -61,6 +61,7 @@ var mayImport = map[string][]string{
 	"ratelimit/ratelimittest":   {"ratelimit"},
 	"revocation/revocationtest": {"revocation"},
 	"internal/breaker":          {},
+	"internal/coalesce":         {},
 	"internal/accept":           {},
 	"internal/uuid7":            {},
 	"internal/nearest":          {},

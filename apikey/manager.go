@@ -130,7 +130,7 @@ func New(cfg Config) (*Manager, error) {
 		now:           cfg.Now,
 		onFlushError:  cfg.OnFlushError,
 		cache:         newCache(cfg.CacheTTL, cfg.CacheSize, cfg.Fresh),
-		uses:          uses{pending: make(map[string]time.Time)},
+		uses:          newUses(cfg.Store),
 	}, nil
 }
 
