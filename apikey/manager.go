@@ -47,6 +47,9 @@ type Config struct {
 	// to 1 s, default 1 s: it is then the time within which a key that another process revoked stops working here.
 	// Negative: no cache.
 	CacheTTL time.Duration
+	// OnChange, if there is one, is called after a change of this process that may have taken a right away, or may not:
+	// so that others are told to look. It must not block.
+	OnChange func()
 	// CacheSize is how many verdicts are kept, 64 to 4194304, at about half a kilobyte each. Default 16384.
 	CacheSize int
 	// Now is the clock of management calls. Default time.Now. Verify is told the time.
@@ -65,6 +68,7 @@ type Manager struct {
 	retention     time.Duration
 	now           func() time.Time
 	onFlushError  func(error)
+	onChange      func()
 
 	cache *cache
 	uses  uses
@@ -129,6 +133,7 @@ func New(cfg Config) (*Manager, error) {
 		retention:     cfg.Retention,
 		now:           cfg.Now,
 		onFlushError:  cfg.OnFlushError,
+		onChange:      cfg.OnChange,
 		cache:         newCache(cfg.CacheTTL, cfg.CacheSize, cfg.Fresh),
 		uses:          newUses(cfg.Store),
 	}, nil
@@ -254,7 +259,7 @@ func (m *Manager) Update(ctx context.Context, id, owner string, c Change) (Recor
 			return err
 		}
 		// Whatever the store answers, the change may have happened.
-		defer m.cache.forget(r.Lookup)
+		defer m.changed(r.Lookup)
 		return m.store.Update(ctx, r)
 	})
 	if err != nil {
@@ -288,7 +293,7 @@ func (m *Manager) Rotate(ctx context.Context, o Rotation) (text string, next Rec
 			return err
 		}
 		// Whatever the store answers, the change may have happened.
-		defer m.cache.forget(old.Lookup)
+		defer m.changed(old.Lookup)
 		return m.store.Rotate(ctx, old, next)
 	})
 	if err != nil {
@@ -366,7 +371,7 @@ func (m *Manager) Revoke(ctx context.Context, id, owner string) error {
 	if err != nil {
 		return err
 	}
-	defer m.cache.forget(r.Lookup)
+	defer m.changed(r.Lookup)
 	if err := m.store.Revoke(ctx, id, m.instant()); err != nil {
 		return fmt.Errorf("apikey: revoke: %w", err)
 	}
@@ -375,7 +380,7 @@ func (m *Manager) Revoke(ctx context.Context, id, owner string) error {
 
 // RevokeOwner ends all keys of owner, for an account that is disabled or deleted, and returns how many these were.
 func (m *Manager) RevokeOwner(ctx context.Context, owner string) (int, error) {
-	defer m.cache.forgetAll()
+	defer m.changed("")
 	n, err := m.store.RevokeOwner(ctx, owner, m.instant())
 	if err != nil {
 		return 0, fmt.Errorf("apikey: revoke the keys of an owner: %w", err)
@@ -396,6 +401,18 @@ func (m *Manager) Sweep(ctx context.Context, now time.Time) (int, error) {
 		if n < sweepBatch {
 			return total, nil
 		}
+	}
+}
+
+// changed forgets what this process changed, of all keys if lookup is empty.
+func (m *Manager) changed(lookup string) {
+	if lookup == "" {
+		m.cache.forgetAll()
+	} else {
+		m.cache.forget(lookup)
+	}
+	if m.onChange != nil {
+		m.onChange()
 	}
 }
 

@@ -51,6 +51,9 @@ func (s *Server) prepare(modules []module.Module) error {
 		return errors.Join(errs...) // the rest is made of these
 	}
 	check(s.shareLimits())
+	if s.limits != nil {
+		s.broadcast = newBroadcast(s.limits.client, s.revocations.Poke, s.log)
+	}
 	devices, err := api.NewDevices(s.secrets()...)
 	check(err)
 	s.watch, err = pattern.New(pattern.Config{Recorder: &s.recorder, Canaries: s.settings.Audit.Canaries})
@@ -116,7 +119,7 @@ func (s *Server) prepareStores(modules []module.Module) (*sqlstore.DB, error) {
 	var errs []error
 	s.store, err = eventdb.New(db)
 	errs = append(errs, err, s.follow(db))
-	s.accounts, err = accounts.New(accounts.Config{DB: db, Fresh: s.revocations.Fresh})
+	s.accounts, err = accounts.New(accounts.Config{DB: db, Fresh: s.revocations.Fresh, OnChange: s.revoked})
 	errs = append(errs, err)
 	s.sessions, err = session.New(session.Config{
 		Store: db.Sessions(), IdleTimeout: s.settings.Sessions.IdleTimeout, AbsoluteTimeout: s.settings.Sessions.AbsoluteTimeout,
@@ -140,7 +143,7 @@ func (s *Server) prepareStores(modules []module.Module) (*sqlstore.DB, error) {
 		scopes = append(scopes, scope.Name)
 	}
 	s.keys, err = apikey.New(apikey.Config{
-		Store: db.Keys(), Env: env, Scopes: scopes, Fresh: s.revocations.Fresh,
+		Store: db.Keys(), Env: env, Scopes: scopes, Fresh: s.revocations.Fresh, OnChange: s.revoked,
 		OnFlushError: func(err error) { s.log.Error("API keys: last use not written", "error", err) },
 	})
 	errs = append(errs, err)

@@ -3,6 +3,8 @@ package server
 import (
 	"context"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/merlonhq/merlon/revocation"
 	"github.com/merlonhq/merlon/store/sqlstore"
 )
@@ -29,8 +31,15 @@ func (s *Server) forgetAll() {
 	s.accounts.ForgetAll()
 }
 
-// following looks until ctx ends.
+// revoked tells other nodes that something changed here.
+func (s *Server) revoked() { s.broadcast.tell() }
+
+// following looks, and tells and is told of what is new, until ctx ends.
 func (s *Server) following(ctx context.Context) error {
-	s.revocations.Run(ctx)
-	return nil
+	var both errgroup.Group
+	if s.broadcast != nil {
+		both.Go(func() error { return s.broadcast.run(ctx) })
+	}
+	both.Go(func() error { s.revocations.Run(ctx); return nil })
+	return both.Wait()
 }

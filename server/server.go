@@ -73,6 +73,7 @@ type Server struct {
 	watch    *pattern.Watch
 
 	revocations *revocation.Watch
+	broadcast   *broadcast // nil without Redis
 
 	lock     *sqlite.DirLock
 	events   *audit.Pipeline
