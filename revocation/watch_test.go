@@ -230,6 +230,34 @@ func TestAClockThatWasSetForwardIsNotTrusted(t *testing.T) {
 	}
 }
 
+// Each measures the bound by itself: that their clocks are ten minutes apart changes nothing.
+func TestClocksTenMinutesApart(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	behind := newCache(t, func(cfg *revocation.Config) { cfg.Now = func() time.Time { return now } })
+	ahead := newCache(t, func(cfg *revocation.Config) {
+		cfg.Log, cfg.Now = behind.log, func() time.Time { return now.Add(10 * time.Minute) }
+	})
+	behind.look(t, "all")
+	ahead.look(t, "all")
+	behind.log.Add(revocation.Key, "k")
+	now = now.Add(time.Second - 1)
+	for name, c := range map[string]*cache{"behind": behind, "ahead": ahead} {
+		if !c.Fresh() {
+			t.Errorf("%s: not fresh within the bound", name)
+		}
+	}
+	now = now.Add(1)
+	for name, c := range map[string]*cache{"behind": behind, "ahead": ahead} {
+		if c.Fresh() {
+			t.Errorf("%s: fresh after the bound", name)
+		}
+		c.look(t, "key k")
+		if !c.Fresh() {
+			t.Errorf("%s: not fresh after a look", name)
+		}
+	}
+}
+
 func TestRunLooksFourTimesASecondAndEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t, nil)
