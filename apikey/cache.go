@@ -2,15 +2,17 @@ package apikey
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 const cacheShards = 64
 
-// A cache keeps positive verdicts for a short time. It has no goroutine: stale entries are passed over when found and
+// A cache keeps positive verdicts for a short time, and uses them while what others revoked is known. It has no goroutine: stale entries are passed over when found and
 // make room when room is needed.
 type cache struct {
 	ttl      time.Duration
+	fresh    func() bool // nil: always
 	perShard int
 	shards   [cacheShards]cacheShard
 }
@@ -24,15 +26,16 @@ type cacheShard struct {
 	_     [64]byte // neighbours do not share a cache line
 }
 
-// A verdict is a record whose key was presented, right and usable. It does not change.
+// A verdict is a record whose key was presented, right and usable. It does not change, but for noted.
 type verdict struct {
-	rec  Record
-	sum  [checksumLen]byte // of the key's text
-	read time.Time         // an instant before the record was read
+	rec   Record
+	sum   [checksumLen]byte // of the key's text
+	read  time.Time         // an instant before the record was read
+	noted atomic.Int64      // when a use of it was last noted, in microseconds
 }
 
-func newCache(ttl time.Duration, size int) *cache {
-	c := &cache{ttl: ttl, perShard: max(1, size/cacheShards)}
+func newCache(ttl time.Duration, size int, fresh func() bool) *cache {
+	c := &cache{ttl: ttl, fresh: fresh, perShard: max(1, size/cacheShards)}
 	for i := range c.shards {
 		c.shards[i].m = make(map[string]*verdict)
 	}
@@ -44,7 +47,7 @@ func (c *cache) shard(lookup string) *cacheShard {
 	return &c.shards[(lookup[lookupLen-1]^lookup[lookupLen-2]<<3)%cacheShards]
 }
 
-// get returns the verdict on lookup if it is young enough at now, and the epoch to put a new one with.
+// get returns the verdict on lookup if it is young enough at now and may be used, and the epoch to put a new one with.
 func (c *cache) get(lookup string, now time.Time) (*verdict, uint64) {
 	s := c.shard(lookup)
 	s.mu.Lock()
@@ -52,7 +55,7 @@ func (c *cache) get(lookup string, now time.Time) (*verdict, uint64) {
 	s.mu.Unlock()
 	if v != nil {
 		// An age under zero means that the clock went back: then nothing is known about it.
-		if age := now.Sub(v.read); age >= 0 && age < c.ttl {
+		if age := now.Sub(v.read); age >= 0 && age < c.ttl && (c.fresh == nil || c.fresh()) {
 			return v, epoch
 		}
 	}

@@ -13,7 +13,8 @@
 //
 // [Parse] and [Generate] know the format. A [Manager] holds the life of keys over a [Store]: who may create which,
 // expiry, addresses, rotation with an overlap, revocation, last use. [Manager.Verify] is the hot path: positive
-// verdicts are kept for at most a second, and what this process changes is forgotten at once. apikeytest holds the
+// verdicts are kept, for at most a second where nobody tells what other processes change (Config.Fresh), and what this
+// process changes is forgotten at once. apikeytest holds the
 // conformance suite for stores, [Memory] is one for tests and demos.
 //
 // It refuses keys that are malformed, unknown, of another environment, revoked, disabled, expired, or presented from

@@ -40,9 +40,16 @@ type Config struct {
 	// Retention is how long revoked and expired records are kept for those who read logs, at least an hour, until
 	// Sweep deletes them. Default 30 days.
 	Retention time.Duration
-	// CacheTTL is how long a positive verdict may be used again, 1 ms to 1 s: the time within which a key that another
-	// process revoked stops working here. Default 1 s. Negative: no cache.
+	// Fresh, if there is one, reports whether all that other processes changed before a stated bound is known here: see
+	// [revocation.Watch], which calls [Manager.Forget] with it. While it reports false no verdict is used again.
+	Fresh func() bool
+	// CacheTTL is how long a positive verdict may be used again. With Fresh 1 ms to 5 min, default 30 s. Without, 1 ms
+	// to 1 s, default 1 s: it is then the time within which a key that another process revoked stops working here.
+	// Negative: no cache.
 	CacheTTL time.Duration
+	// OnChange, if there is one, is called after a change of this process that may have taken a right away, or may not:
+	// so that others are told to look. It must not block.
+	OnChange func()
 	// CacheSize is how many verdicts are kept, 64 to 4194304, at about half a kilobyte each. Default 16384.
 	CacheSize int
 	// Now is the clock of management calls. Default time.Now. Verify is told the time.
@@ -61,6 +68,7 @@ type Manager struct {
 	retention     time.Duration
 	now           func() time.Time
 	onFlushError  func(error)
+	onChange      func()
 
 	cache *cache
 	uses  uses
@@ -73,6 +81,11 @@ func New(cfg Config) (*Manager, error) {
 	setDefault(&cfg.DefaultExpiry, 90*24*time.Hour)
 	setDefault(&cfg.MaxPerOwner, 10000)
 	setDefault(&cfg.Retention, 30*24*time.Hour)
+	longest := time.Second
+	if cfg.Fresh != nil {
+		setDefault(&cfg.CacheTTL, 30*time.Second)
+		longest = 5 * time.Minute
+	}
 	setDefault(&cfg.CacheTTL, time.Second)
 	setDefault(&cfg.CacheSize, 16384)
 	if cfg.Now == nil {
@@ -102,8 +115,8 @@ func New(cfg Config) (*Manager, error) {
 	if cfg.Retention < time.Hour {
 		bad("Retention %v is too short: use at least 1h", cfg.Retention)
 	}
-	if cfg.CacheTTL >= 0 && (cfg.CacheTTL < time.Millisecond || cfg.CacheTTL > time.Second) {
-		bad("CacheTTL %v is out of range: use 1ms to 1s, or a negative one for no cache", cfg.CacheTTL)
+	if cfg.CacheTTL >= 0 && (cfg.CacheTTL < time.Millisecond || cfg.CacheTTL > longest) {
+		bad("CacheTTL %v is out of range: use 1ms to %v, or a negative one for no cache", cfg.CacheTTL, longest)
 	}
 	if cfg.CacheSize < 64 || cfg.CacheSize > 1<<22 {
 		bad("CacheSize %d is out of range: use 64 to %d", cfg.CacheSize, 1<<22)
@@ -120,8 +133,9 @@ func New(cfg Config) (*Manager, error) {
 		retention:     cfg.Retention,
 		now:           cfg.Now,
 		onFlushError:  cfg.OnFlushError,
-		cache:         newCache(cfg.CacheTTL, cfg.CacheSize),
-		uses:          uses{pending: make(map[string]time.Time)},
+		onChange:      cfg.OnChange,
+		cache:         newCache(cfg.CacheTTL, cfg.CacheSize, cfg.Fresh),
+		uses:          newUses(cfg.Store),
 	}, nil
 }
 
@@ -245,7 +259,7 @@ func (m *Manager) Update(ctx context.Context, id, owner string, c Change) (Recor
 			return err
 		}
 		// Whatever the store answers, the change may have happened.
-		defer m.cache.forget(r.Lookup)
+		defer m.changed(r.Lookup)
 		return m.store.Update(ctx, r)
 	})
 	if err != nil {
@@ -279,7 +293,7 @@ func (m *Manager) Rotate(ctx context.Context, o Rotation) (text string, next Rec
 			return err
 		}
 		// Whatever the store answers, the change may have happened.
-		defer m.cache.forget(old.Lookup)
+		defer m.changed(old.Lookup)
 		return m.store.Rotate(ctx, old, next)
 	})
 	if err != nil {
@@ -349,14 +363,15 @@ func (m *Manager) retry(change func() error) error {
 	return err
 }
 
-// Revoke ends the key id of owner. It stops working in this process at once, in others within their CacheTTL.
+// Revoke ends the key id of owner. It stops working in this process at once, in others within the bound of
+// their Fresh, or their CacheTTL.
 // Errors: ErrNotFound, or the store's.
 func (m *Manager) Revoke(ctx context.Context, id, owner string) error {
 	r, err := m.Get(ctx, id, owner)
 	if err != nil {
 		return err
 	}
-	defer m.cache.forget(r.Lookup)
+	defer m.changed(r.Lookup)
 	if err := m.store.Revoke(ctx, id, m.instant()); err != nil {
 		return fmt.Errorf("apikey: revoke: %w", err)
 	}
@@ -365,7 +380,7 @@ func (m *Manager) Revoke(ctx context.Context, id, owner string) error {
 
 // RevokeOwner ends all keys of owner, for an account that is disabled or deleted, and returns how many these were.
 func (m *Manager) RevokeOwner(ctx context.Context, owner string) (int, error) {
-	defer m.cache.forgetAll()
+	defer m.changed("")
 	n, err := m.store.RevokeOwner(ctx, owner, m.instant())
 	if err != nil {
 		return 0, fmt.Errorf("apikey: revoke the keys of an owner: %w", err)
@@ -386,6 +401,18 @@ func (m *Manager) Sweep(ctx context.Context, now time.Time) (int, error) {
 		if n < sweepBatch {
 			return total, nil
 		}
+	}
+}
+
+// changed forgets what this process changed, of all keys if lookup is empty.
+func (m *Manager) changed(lookup string) {
+	if lookup == "" {
+		m.cache.forgetAll()
+	} else {
+		m.cache.forget(lookup)
+	}
+	if m.onChange != nil {
+		m.onChange()
 	}
 }
 

@@ -17,8 +17,8 @@ import (
 // is returned beside the refusal, for the log. Every other error is the store's: the answer is not known.
 //
 // A key that is malformed or of the other environment costs no store call. A positive verdict is used again for at
-// most CacheTTL; the store is not asked then. LastUsedAt is nil at the first use of a key, as far as this process
-// knows, and at no other. The last use is written later, by Flush; its precision is CacheTTL.
+// most CacheTTL, while Fresh; the store is not asked then. LastUsedAt is nil at the first use of a key, as far as this
+// process knows, and at no other. The last use is written later, by Flush; its precision is a second.
 func (m *Manager) Verify(ctx context.Context, presented string, addr netip.Addr, now time.Time) (*Record, error) {
 	// The hot path leaves the alphabet and the checksum unread: with the id, the secret and the text of the checksum
 	// equal to those of a key that was read in full, they are right.
@@ -38,6 +38,7 @@ func (m *Manager) Verify(ctx context.Context, presented string, addr netip.Addr,
 		if !v.rec.Allows(addr) {
 			return &v.rec, ErrAddressNotAllowed
 		}
+		m.noteAgain(v, now)
 		return &v.rec, nil
 	}
 	if _, err := Parse(presented); err != nil {
@@ -47,6 +48,14 @@ func (m *Manager) Verify(ctx context.Context, presented string, addr netip.Addr,
 		return &Record{}, ErrNotFound // the secret of an id never changes: the store would say the same
 	}
 	return m.ask(ctx, p, sum, hash, addr, now, epoch)
+}
+
+// noteAgain notes a use of a key whose verdict is used again, once a second.
+func (m *Manager) noteAgain(v *verdict, now time.Time) {
+	at, last := now.UnixMicro(), v.noted.Load()
+	if at-last >= time.Second.Microseconds() && v.noted.CompareAndSwap(last, at) {
+		m.uses.note(v.rec.ID, time.UnixMicro(at).UTC())
+	}
 }
 
 // foreign refuses a key of the other environment, which cannot exist here.
@@ -78,6 +87,7 @@ func (m *Manager) ask(ctx context.Context, p Parsed, sum string, hash [sha256.Si
 	at := now.UTC().Truncate(time.Microsecond)
 	first := m.uses.note(r.ID, at) && r.LastUsedAt == nil
 	v := &verdict{rec: r, read: now}
+	v.noted.Store(at.UnixMicro())
 	v.rec.LastUsedAt = later(r.LastUsedAt, &at)
 	copy(v.sum[:], sum)
 	m.cache.put(v, epoch)

@@ -52,6 +52,18 @@ func StoreBack(store string, away time.Duration, skipped uint64) Event {
 		slog.String("store", store), slog.Int64("away_ms", away.Milliseconds()), slog.Uint64("calls_skipped", skipped)}}
 }
 
+// DatabaseLost is a database that does not answer, such as "postgres".
+func DatabaseLost(store string) Event {
+	return Event{Type: SysDegraded, Outcome: Failure, Description: "The database does not answer.",
+		Detail: []slog.Attr{slog.String("store", store)}}
+}
+
+// DatabaseBack is its return, after so long and so many calls that were not made.
+func DatabaseBack(store string, away time.Duration, skipped uint64) Event {
+	return Event{Type: SysRecovered, Outcome: Success, Description: "The database answers again.", Detail: []slog.Attr{
+		slog.String("store", store), slog.Int64("away_ms", away.Milliseconds()), slog.Uint64("calls_skipped", skipped)}}
+}
+
 // sinkLost is a sink of a [Pipeline] that does not take events.
 func sinkLost(sink string) Event {
 	return Event{Type: SysDegraded, Outcome: Failure, Description: "Security events cannot be written to one of their sinks.",

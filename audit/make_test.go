@@ -76,6 +76,8 @@ func made() []struct {
 		{"ConfigRefused", audit.ConfigRefused("settings"), "sys_config_changed", "system", "medium", "failure", `"what":"settings"`},
 		{"StoreLost", audit.StoreLost("redis", "refused", "local"), "sys_degraded", "system", "high", "failure", `"store":"redis","reason":"refused","on_store_error":"local"`},
 		{"StoreBack", audit.StoreBack("redis", 1500*time.Millisecond, 7), "sys_recovered", "system", "info", "success", `"store":"redis","away_ms":1500,"calls_skipped":7`},
+		{"DatabaseLost", audit.DatabaseLost("postgres"), "sys_degraded", "system", "high", "failure", `"store":"postgres"`},
+		{"DatabaseBack", audit.DatabaseBack("postgres", 1500*time.Millisecond, 7), "sys_recovered", "system", "info", "success", `"store":"postgres","away_ms":1500,"calls_skipped":7`},
 
 		{"Verdict", audit.Verdict("authz_fail", "", "refused", slog.String("code", "forbidden")), "authz_fail", "authorization", "low", "refused", `"code":"forbidden"`},
 		{"Verdict", audit.Verdict("malicious_csrf", "low", "would_refuse"), "malicious_csrf", "suspicious_activity", "low", "would_refuse", ``},

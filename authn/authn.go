@@ -105,7 +105,11 @@ func (a *Authenticator) verify(x *exchange.Exchange, v Verifier, secret string) 
 	}
 	rejection := (*Rejection)(nil)
 	if !errors.As(err, &rejection) {
-		return exchange.Refuse(problem.Unavailable(err), audit.SysDegraded, slog.String("reason", "credential_store"))
+		p503 := problem.Unavailable(err)
+		if p503.IsTold() { // once, when the outage began, and not again with each request
+			return exchange.Refuse(p503, "")
+		}
+		return exchange.Refuse(p503, audit.SysDegraded, slog.String("reason", "credential_store"))
 	}
 	if r := x.Route(); x.Credential == identity.Session && r != nil && r.Open() {
 		return exchange.Continue() // a session that is over is nobody, and nobody may call this route

@@ -7,6 +7,7 @@
 package problem
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -59,10 +60,13 @@ func Internal(cause error) *Problem {
 }
 
 // Unavailable returns the problem of a store that does not answer: 503, never
-// 401 and never 500, with a second's Retry-After. It hides cause from the client.
+// 401 and never 500, with a second's Retry-After. It hides cause from the client. A cause with a method Told() bool
+// that says so is of an outage that the operator was told of: see [Problem.Told].
 func Unavailable(cause error) *Problem {
 	p := New(StoreUnavailable, "A service that this request needs does not answer. Try again.").WithCause(cause)
 	p.RetryAfter = time.Second
+	var told interface{ Told() bool }
+	p.told = errors.As(cause, &told) && told.Told()
 	return p
 }
 

@@ -5,9 +5,9 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"sync"
-	"sync/atomic"
 	"time"
+
+	"github.com/merlonhq/merlon/internal/breaker"
 )
 
 // BreakerConfig configures a [Breaker].
@@ -61,34 +61,12 @@ var ErrStoreAway = errors.New("ratelimit: the store is away")
 // then a goroutine of its own tries the store until it answers again. Requests are never used to try it. A call that
 // has begun is not cut off when its context ends, or whoever hangs up early would not be counted.
 type Breaker struct {
-	cfg     BreakerConfig
-	away    atomic.Bool
-	doubt   atomic.Int64 // rises with failures, falls with successes
-	probing sync.WaitGroup
-	stop    context.Context
-	cancel  context.CancelFunc
-
-	calls, failures, skipped, outages atomic.Uint64
-
-	mu      sync.Mutex // guards what follows
-	closed  bool
-	outage  Outage // the last one
-	before  uint64 // skipped before it
-	need    int    // successful probes that end it
-	current bool   // it lasts
+	cfg BreakerConfig
+	b   *breaker.Breaker
 }
-
-// How doubt moves: a failure weighs as much as ten successes.
-const failureDoubt, successDoubt = 10, 1
 
 // connectTimeout is what BreakerConfig.Connect has.
 const connectTimeout = time.Second
-
-// A store that goes away again within the time of flapping has to answer more probes, up to mostProbes.
-const (
-	flapping   = 10 * time.Second
-	mostProbes = 4
-)
 
 var _ Store = (*Breaker)(nil)
 
@@ -117,7 +95,11 @@ func NewBreaker(c BreakerConfig) (*Breaker, error) {
 		return nil, err
 	}
 	b := &Breaker{cfg: c}
-	b.stop, b.cancel = context.WithCancel(context.Background())
+	cfg := breaker.Config{Failures: c.Failures, ProbeInterval: c.ProbeInterval, Probe: b.try, OnProbeError: c.OnProbeError}
+	if c.OnChange != nil {
+		cfg.OnChange = func(o breaker.Outage) { c.OnChange(Outage(o)) }
+	}
+	b.b = breaker.New(cfg)
 	return b, nil
 }
 
@@ -135,85 +117,19 @@ func (b *Breaker) call(ctx context.Context, reqs []Request, res []Result, f func
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if b.away.Load() {
-		b.skipped.Add(1)
+	if !b.b.Allow() {
 		return ErrStoreAway
 	}
-	b.calls.Add(1)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.cfg.Timeout)
 	defer cancel()
 	err := f(ctx, reqs, res)
 	switch {
 	case err == nil:
-		if d := b.doubt.Load(); d > 0 {
-			b.doubt.CompareAndSwap(d, d-successDoubt) // another one lowers it if this does not
-		}
+		b.b.Succeeded()
 	case !errors.Is(err, ErrInvalidLimit) && !errors.Is(err, ErrResults):
-		b.failures.Add(1)
-		if b.doubt.Add(failureDoubt) >= failureDoubt*int64(b.cfg.Failures) {
-			b.giveUp(err)
-		}
+		b.b.Failed(err)
 	}
 	return err
-}
-
-// giveUp begins an outage, unless one lasts.
-func (b *Breaker) giveUp(cause error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.current || b.closed {
-		return
-	}
-	now := time.Now()
-	if !b.outage.Ended.IsZero() && now.Sub(b.outage.Ended) < flapping {
-		b.need = min(2*b.need, mostProbes)
-	} else {
-		b.need = 1
-	}
-	b.current, b.outage, b.before = true, Outage{Began: now, Cause: cause}, b.skipped.Load()
-	b.outages.Add(1)
-	b.away.Store(true)
-	need := b.need
-	b.probing.Go(func() { b.probe(need) })
-}
-
-// probe tries the store until it answers, or the Breaker is closed.
-func (b *Breaker) probe(need int) {
-	o, _ := b.Outage()
-	b.tell(o)
-	tick := time.NewTicker(b.cfg.ProbeInterval)
-	defer tick.Stop()
-	for good := 0; good < need; {
-		select {
-		case <-b.stop.Done():
-			return
-		case <-tick.C:
-		}
-		err := b.try(b.stop)
-		if good++; err != nil {
-			good = 0
-			b.mu.Lock()
-			b.outage.Cause = err
-			b.mu.Unlock()
-			if b.cfg.OnProbeError != nil && b.stop.Err() == nil {
-				b.cfg.OnProbeError(err)
-			}
-		}
-	}
-	o, _ = b.Outage()
-	o.Ended = time.Now()
-	b.tell(o) // before the next outage can be told of
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.current, b.outage = false, o
-	b.doubt.Store(0)
-	b.away.Store(false)
-}
-
-func (b *Breaker) tell(o Outage) {
-	if b.cfg.OnChange != nil {
-		b.cfg.OnChange(o)
-	}
 }
 
 // probes is how many counts a probe takes from: where a store is made of several servers, it asks most of them.
@@ -240,40 +156,20 @@ func (b *Breaker) try(ctx context.Context) error {
 }
 
 // Check tries the store now, and gives it up if that fails. Call it at start, or the first requests find out.
-func (b *Breaker) Check(ctx context.Context) error {
-	err := b.try(ctx)
-	if err != nil {
-		b.giveUp(err)
-	}
-	return err
-}
+func (b *Breaker) Check(ctx context.Context) error { return b.b.Check(ctx) }
 
 // Outage returns the outage that lasts, if one does.
 func (b *Breaker) Outage() (Outage, bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if !b.current {
-		return Outage{}, false
-	}
-	o := b.outage
-	o.Skipped = b.skipped.Load() - b.before
-	return o, true
+	o, away := b.b.Outage()
+	return Outage(o), away
 }
 
 // Counters returns what has been counted.
-func (b *Breaker) Counters() BreakerCounters {
-	return BreakerCounters{Calls: b.calls.Load(), Failures: b.failures.Load(), Skipped: b.skipped.Load(), Outages: b.outages.Load()}
-}
+func (b *Breaker) Counters() BreakerCounters { return BreakerCounters(b.b.Counters()) }
 
 // Close ends the goroutine that tries a store that is away, if there is one, and returns when it has ended. The
 // Breaker stays as it is then: an outage that lasts goes on.
-func (b *Breaker) Close() {
-	b.mu.Lock()
-	b.closed = true
-	b.mu.Unlock()
-	b.cancel()
-	b.probing.Wait()
-}
+func (b *Breaker) Close() { b.b.Close() }
 
 // Claim implements [Claimer] for a store that does.
 func (b *Breaker) Claim(namespace string) bool {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"log/slog"
 
+	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/server/internal/config"
 	"github.com/merlonhq/merlon/server/internal/postgres"
 	"github.com/merlonhq/merlon/server/internal/schema"
@@ -46,6 +47,16 @@ func newDatabase(set config.Settings, log *slog.Logger) (database, sqlstore.Dial
 // storesIn returns the stores in a database.
 func storesIn(db database, dialect sqlstore.Dialect) (*sqlstore.DB, error) {
 	return sqlstore.New(sqlstore.Config{Writer: db.Writer(), Reader: db.Reader(), Dialect: dialect})
+}
+
+// serveFrom is storesIn for a server, which lives with outages of the database.
+func (s *Server) serveFrom(dialect sqlstore.Dialect) (*sqlstore.DB, error) {
+	cfg := sqlstore.Config{Writer: s.database.Writer(), Reader: s.database.Reader(), Dialect: dialect}
+	if dialect == sqlstore.PostgreSQL {
+		s.outages = newDatabaseBreaker(s.database.Check, s.log, func(e audit.Event) { s.recorder.Record(e) })
+		cfg.Breaker = s.outages
+	}
+	return sqlstore.New(cfg)
 }
 
 // migrationSets returns the migrations of the service and its modules.

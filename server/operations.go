@@ -22,11 +22,18 @@ func (s *Server) sources() operations.Sources {
 		Connections: func() listener.Counts { return s.connections.Counts() },
 		Events:      func() audit.Stats { return s.events.Stats() }, // opened later
 	}
+	src.Revocations = s.revocations.Fresh
 	if s.limits != nil {
-		src.LimitsStore = func() bool { _, away := s.limits.Outage(); return !away }
+		src.LimitsStore = func() (bool, uint64) { return answers(s.limits.Outage()), s.limits.Counters().Skipped }
+	}
+	if s.outages != nil {
+		src.Database = func() (bool, uint64) { return answers(s.outages.Outage()), s.outages.Counters().Skipped }
 	}
 	return src
 }
+
+// answers turns what a breaker says round.
+func answers[T any](_ T, away bool) bool { return !away }
 
 // serveOperations serves the operator's listener, if there is one, and returns what
 // to drain.

@@ -51,6 +51,9 @@ func (s *Server) prepare(modules []module.Module) error {
 		return errors.Join(errs...) // the rest is made of these
 	}
 	check(s.shareLimits())
+	if s.limits != nil {
+		s.broadcast = newBroadcast(s.limits.client, s.revocations.Poke, s.log)
+	}
 	devices, err := api.NewDevices(s.secrets()...)
 	check(err)
 	s.watch, err = pattern.New(pattern.Config{Recorder: &s.recorder, Canaries: s.settings.Audit.Canaries})
@@ -62,7 +65,7 @@ func (s *Server) prepare(modules []module.Module) error {
 	s.api = &api.API{
 		Reports:  reports,
 		Accounts: s.accounts, Sessions: s.sessions, Tokens: s.tokens, Keys: s.keys, Hasher: hash, Policy: choose, Events: s.store, Devices: devices, Privacy: s.privacy, Watch: s.watch,
-		Grants: grants(modules), LimitsState: s.limits.state, CheckDatabase: s.database.Check, SecurityContact: s.settings.SecurityContact,
+		Grants: grants(modules), LimitsState: s.limits.state, CheckDatabase: s.checkDatabase, Draining: s.draining.Load, SecurityContact: s.settings.SecurityContact,
 	}
 	check(s.compile(db, modules))
 	return errors.Join(errs...)
@@ -109,14 +112,14 @@ func (s *Server) prepareStores(modules []module.Module) (*sqlstore.DB, error) {
 	if s.database, dialect, err = newDatabase(s.settings, s.log); err != nil {
 		return nil, err
 	}
-	db, err := storesIn(s.database, dialect)
+	db, err := s.serveFrom(dialect)
 	if err != nil {
 		return nil, err
 	}
 	var errs []error
 	s.store, err = eventdb.New(db)
-	errs = append(errs, err)
-	s.accounts, err = accounts.New(accounts.Config{DB: db})
+	errs = append(errs, err, s.follow(db))
+	s.accounts, err = accounts.New(accounts.Config{DB: db, Fresh: s.revocations.Fresh, OnChange: s.revoked})
 	errs = append(errs, err)
 	s.sessions, err = session.New(session.Config{
 		Store: db.Sessions(), IdleTimeout: s.settings.Sessions.IdleTimeout, AbsoluteTimeout: s.settings.Sessions.AbsoluteTimeout,
@@ -140,7 +143,7 @@ func (s *Server) prepareStores(modules []module.Module) (*sqlstore.DB, error) {
 		scopes = append(scopes, scope.Name)
 	}
 	s.keys, err = apikey.New(apikey.Config{
-		Store: db.Keys(), Env: env, Scopes: scopes,
+		Store: db.Keys(), Env: env, Scopes: scopes, Fresh: s.revocations.Fresh, OnChange: s.revoked,
 		OnFlushError: func(err error) { s.log.Error("API keys: last use not written", "error", err) },
 	})
 	errs = append(errs, err)

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -20,6 +21,7 @@ import (
 	"github.com/merlonhq/merlon/apikey"
 	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/pattern"
+	"github.com/merlonhq/merlon/revocation"
 	"github.com/merlonhq/merlon/server/internal/accounts"
 	"github.com/merlonhq/merlon/server/internal/api"
 	"github.com/merlonhq/merlon/server/internal/config"
@@ -55,6 +57,7 @@ type Server struct {
 
 	// Made by prepare, which opens nothing.
 	database database
+	outages  *databaseBreaker // nil for none
 	store    *eventdb.Store
 	accounts *accounts.Store
 	sessions *session.Manager
@@ -69,11 +72,15 @@ type Server struct {
 	privacy  *audit.Privacy
 	watch    *pattern.Watch
 
+	revocations *revocation.Watch
+	broadcast   *broadcast // nil without Redis
+
 	lock     *sqlite.DirLock
 	events   *audit.Pipeline
 	listener net.Listener
 	redirect net.Listener // clear text beside TLS; nil for none
 
+	draining    atomic.Bool
 	connections *listener.Limit
 	certificate serving
 	metrics     *operations.Metrics // nil for none, as operations
@@ -208,6 +215,9 @@ func (s *Server) Listen() error {
 	// The first event of a run: what is done before serving comes after it.
 	s.events.Record(audit.Started(s.version, s.settings.Environment))
 	s.recordShadow()
+	if s.outages != nil {
+		s.outages.armed.Store(true)
+	}
 	if s.limits != nil {
 		s.limits.start(context.Background())
 	}
@@ -229,7 +239,7 @@ func (s *Server) RedirectAddr() string {
 // httpServer returns a server of the one policy, over TLS when encryption is not nil.
 func (s *Server) httpServer(encryption *tls.Config) *http.Server {
 	return &http.Server{
-		Handler:           s.handler,
+		Handler:           s.closing(s.handler),
 		TLSConfig:         encryption,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
@@ -254,6 +264,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	loops.Go(func() error { return s.sessions.Run(background) })
 	loops.Go(func() error { return s.tokens.Run(background) })
 	loops.Go(func() error { return s.keys.Run(background) })
+	loops.Go(func() error { return s.following(background) })
 	loops.Go(func() error { s.sweep(background); return nil })
 
 	failed := make(chan error, 3)
@@ -275,6 +286,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	select {
 	case err = <-failed:
 	case <-ctx.Done():
+		err = s.notReady(failed)
 	}
 	err = errors.Join(err, drain(ctx, servers))
 	err = errors.Join(err, drain(ctx, observed)) // last: what is drained can be watched
@@ -352,6 +364,9 @@ func (s *Server) Close() error {
 	}
 	if s.limits != nil {
 		s.limits.close()
+	}
+	if s.outages != nil {
+		s.outages.Close() // before the log that it records in
 	}
 	if s.events != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)

@@ -60,7 +60,7 @@ type Manager struct {
 	maxPerUser     int
 	now            func() time.Time
 	onFlushError   func(error)
-	seen           *lastSeen
+	seen           lastSeen
 }
 
 // New compiles cfg, reporting everything that is wrong with it at once. The caller runs [Manager.Run], or calls
@@ -99,7 +99,7 @@ func New(cfg Config) (*Manager, error) {
 		maxPerUser:   cfg.MaxPerUser,
 		now:          cfg.Now,
 		onFlushError: cfg.OnFlushError,
-		seen:         newLastSeen(),
+		seen:         newLastSeen(cfg.Store),
 	}, nil
 }
 

@@ -14,7 +14,7 @@ func TestOriginsOfTheEnvironment(t *testing.T) {
 	t.Parallel()
 	const app, partner, local = "https://app.example.com", "https://shop.partner.example", "http://localhost:3000"
 	listed := "MERLON_ORIGINS=" + app + ", https://*.partner.example"
-	inProduction := []string{"MERLON_SECRET_KEY=3f9b2c71d84e60a5f7c1290eb46d8a53", "MERLON_HOSTS=api.example.com", "MERLON_TRUSTED_PROXIES=127.0.0.1"}
+	inProduction := []string{"MERLON_SECRET_KEY=3f9b2c71d84e60a5f7c1290eb46d8a53", "MERLON_HOSTS=api.example.com", "MERLON_TRUSTED_PROXIES=127.0.0.1", "MERLON_DRAIN_TIME=0s"}
 	for _, tt := range []struct {
 		name  string
 		env   []string

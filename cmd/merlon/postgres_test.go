@@ -329,7 +329,7 @@ func TestMigrate(t *testing.T) {
 			}
 			status := do(1, "status")
 			n := strings.Count(status, "pending  ")
-			if n < 4 || strings.Contains(status, "applied") || !strings.Contains(status, "merlon         00001_core.sql") {
+			if n < 4 || strings.Contains(status, "applied") || !strings.Contains(status, "merlon           00001_core.sql") {
 				t.Errorf("status of a new database:\n%s", status)
 			}
 			if dry := do(0, "up", "--dry-run"); dry != status {

@@ -12,7 +12,7 @@ import (
 func TestProductionBehindAProxy(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	config := write(t, dir, "merlon.yaml", production+keyAndHosts+"trusted_proxies: [127.0.0.1]\ndatabase_url: sqlite:data/merlon.db\n")
+	config := write(t, dir, "merlon.yaml", production+keyAndHosts+"trusted_proxies: [127.0.0.1]\ndatabase_url: sqlite:data/merlon.db\ndrain_time: 0s\n")
 	with := merlon("--config", config).in(dir)
 	createUser(t, with, "warden", passphrase, "admin")
 	s := startService(t, with)
@@ -89,7 +89,7 @@ func TestProductionBehindAProxy(t *testing.T) {
 func TestForwardingHeadersOfStrangers(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	config := write(t, dir, "merlon.yaml", production+keyAndHosts+"trusted_proxies: [192.0.2.1]\ndatabase_url: sqlite:data/merlon.db\n")
+	config := write(t, dir, "merlon.yaml", production+keyAndHosts+"trusted_proxies: [192.0.2.1]\ndatabase_url: sqlite:data/merlon.db\ndrain_time: 0s\n")
 	s := startService(t, merlon("--config", config).in(dir))
 	c := s.as("Host", "api.example.com")
 	c.refused(t, 403, "https-required", "GET", "/csrf/token", nil, "X-Forwarded-Proto", "https", "X-Forwarded-For", "192.0.2.1")

@@ -56,7 +56,7 @@ func certificate(t *testing.T, dir string, change ...func(*x509.Certificate)) *x
 	return pool
 }
 
-const productionTLS = production + keyAndHosts + "tls: {cert: cert.pem, key: key.pem}\ndatabase_url: sqlite:data/merlon.db\n"
+const productionTLS = production + keyAndHosts + "tls: {cert: cert.pem, key: key.pem}\ndatabase_url: sqlite:data/merlon.db\ndrain_time: 0s\n"
 
 func TestProductionOverTLS(t *testing.T) {
 	t.Parallel()

@@ -67,6 +67,17 @@ type Config struct {
 	// Timeout bounds each call, the wait for a connection included, beside the deadline of its context: 10 ms to
 	// 1 min, default 2 s.
 	Timeout time.Duration
+	// Breaker, if there is one, keeps calls from a database that is away. Default: each call finds out for itself.
+	Breaker Breaker
+}
+
+// A Breaker is asked before each call. Its methods may be called concurrently.
+type Breaker interface {
+	// Away returns nil, or why no call is to be made now. The call fails with it and [ErrUnavailable].
+	Away() error
+	// Done is told how a call ended that was made: with nil, an error of the database (a deadline, the caller's too, is
+	// one), or one of the program that used a transaction.
+	Done(err error)
 }
 
 // New returns a DB for cfg. It does not touch the database. The error names everything that is wrong with cfg.
@@ -95,6 +106,7 @@ func New(cfg Config) (*DB, error) {
 	return &DB{
 		dialect: cfg.Dialect,
 		timeout: cfg.Timeout,
+		breaker: cfg.Breaker,
 		writer:  handle{db: cfg.Writer, prepare: prepare},
 		reader:  handle{db: cfg.Reader, prepare: prepare},
 	}, nil

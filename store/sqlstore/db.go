@@ -22,7 +22,27 @@ var ErrUnavailable = errors.New("database unavailable")
 type DB struct {
 	dialect        Dialect
 	timeout        time.Duration
+	breaker        Breaker // nil for none
 	writer, reader handle
+}
+
+// begin begins a call: it has a deadline, and is not made while the database is away. Whoever calls it calls end.
+func (d *DB) begin(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	if d.breaker != nil {
+		if err := d.breaker.Away(); err != nil {
+			return nil, nil, unavailable(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, d.timeout)
+	return ctx, cancel, nil
+}
+
+// end ends a call with the error that err points to.
+func (d *DB) end(cancel context.CancelFunc, err *error) {
+	cancel()
+	if d.breaker != nil {
+		d.breaker.Done(*err)
+	}
 }
 
 // A Row is a row of a result.
@@ -33,8 +53,11 @@ type Row interface {
 
 // Get runs a query and copies the first row of its result into dest. It reports whether there was one.
 func (d *DB) Get(ctx context.Context, query string, args []any, dest ...any) (found bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, d.timeout)
-	defer cancel()
+	ctx, cancel, err := d.begin(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer d.end(cancel, &err)
 	s, err := d.reader.stmt(ctx, query)
 	if err != nil {
 		return false, unavailable(err)
@@ -44,9 +67,12 @@ func (d *DB) Get(ctx context.Context, query string, args []any, dest ...any) (fo
 
 // Each runs a query and calls row for each row of the result, in order. An error of row ends it and is returned as it
 // is.
-func (d *DB) Each(ctx context.Context, query string, args []any, row func(Row) error) error {
-	ctx, cancel := context.WithTimeout(ctx, d.timeout)
-	defer cancel()
+func (d *DB) Each(ctx context.Context, query string, args []any, row func(Row) error) (err error) {
+	ctx, cancel, err := d.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer d.end(cancel, &err)
 	s, err := d.reader.stmt(ctx, query)
 	if err != nil {
 		return unavailable(err)
@@ -66,8 +92,11 @@ func (d *DB) Each(ctx context.Context, query string, args []any, row func(Row) e
 
 // Exec runs one statement that writes, in a transaction of its own, and returns how many rows it changed.
 func (d *DB) Exec(ctx context.Context, query string, args ...any) (changed int64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, d.timeout)
-	defer cancel()
+	ctx, cancel, err := d.begin(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer d.end(cancel, &err)
 	s, err := d.writer.stmt(ctx, query)
 	if err != nil {
 		return 0, unavailable(err)
@@ -108,9 +137,12 @@ type Tx struct {
 // call no method of d in do: it would wait for the connection that the transaction has. With PostgreSQL do is called
 // again when the transaction was ended for the sake of others, a deadlock or a failure to serialise; nothing of it has
 // happened then.
-func (d *DB) Tx(ctx context.Context, do func(*Tx) error) error {
-	ctx, cancel := context.WithTimeout(ctx, d.timeout)
-	defer cancel()
+func (d *DB) Tx(ctx context.Context, do func(*Tx) error) (err error) {
+	ctx, cancel, err := d.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer d.end(cancel, &err)
 	return d.dialect.retry(ctx, func() error { return d.once(ctx, do) })
 }
 

@@ -7,7 +7,8 @@ import (
 )
 
 // Access returns the role of the account id and whether it is disabled, as they are or were at most AccessTTL ago, or
-// ErrNotFound. When the database does not answer and nothing fresh is known the error is sqlstore.ErrUnavailable: the
+// ErrNotFound. What others changed is known within the bound of Fresh. When the database does not answer and nothing
+// fresh is known the error is sqlstore.ErrUnavailable: the
 // caller must not go on.
 func (s *Store) Access(ctx context.Context, id string) (role string, disabled bool, err error) {
 	now := s.now() // before the read: what is read is at least as new
@@ -33,8 +34,9 @@ func (s *Store) readAccess(ctx context.Context, id string, now time.Time) (role 
 
 // A cache keeps answers of Access. The zero time to live, and entries of a time to come, are never fresh.
 type cache struct {
-	ttl time.Duration
-	max int
+	ttl  time.Duration
+	live func() bool // whether what others changed is known; nil: always
+	max  int
 
 	mu      sync.RWMutex
 	entries map[string]entry
@@ -56,7 +58,7 @@ func (c *cache) get(id string, now time.Time) (entry, bool) {
 	c.mu.RLock()
 	e, ok := c.entries[id]
 	c.mu.RUnlock()
-	return e, ok && c.fresh(e, now)
+	return e, ok && c.fresh(e, now) && (c.live == nil || c.live())
 }
 
 // begin returns the round in which a read begins.
@@ -97,4 +99,17 @@ func (c *cache) forget(id string) {
 	defer c.mu.Unlock()
 	c.round++
 	delete(c.entries, id)
+}
+
+// Forget drops what is known of the account id, when another process changed it.
+func (s *Store) Forget(id string) { s.cache.forget(id) }
+
+// ForgetAll drops what is known of all, when other processes changed it is not known which.
+func (s *Store) ForgetAll() { s.cache.forgetAll() }
+
+func (c *cache) forgetAll() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.round++
+	clear(c.entries)
 }

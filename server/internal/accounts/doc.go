@@ -6,5 +6,6 @@
 // account that does not exist.
 //
 // [Store.Access] is for the hot path, where each request with an API key needs its owner's role: answers are kept for
-// at most a second and a fixed number of accounts, and what this process changes is seen at once.
+// a fixed number of accounts, for at most a second where nobody tells what other processes change (Config.Fresh), and
+// what this process changes is seen at once.
 package accounts

@@ -17,9 +17,15 @@ import (
 type Config struct {
 	// DB is the database. Its schema is up to date. Required.
 	DB *sqlstore.DB
-	// AccessTTL is how long an answer of Access may be used again, and so how long a change of role that another
-	// process made may go unseen: 1 ms to 1 s, default 1 s.
+	// Fresh, if there is one, reports whether all that other processes changed before a stated bound is known here: see
+	// [revocation.Watch], which calls [Store.Forget] with it. While it reports false no answer is used again.
+	Fresh func() bool
+	// AccessTTL is how long an answer of Access may be used again. With Fresh 1 ms to 5 min, default 30 s. Without, 1 ms
+	// to 1 s, default 1 s: it is then how long a change of role that another process made may go unseen.
 	AccessTTL time.Duration
+	// OnChange, if there is one, is called after a change of an account by this process: so that others are told to look.
+	// It must not block.
+	OnChange func()
 	// AccessEntries is how many answers of Access are kept: 1 to 1,000,000, default 10,000. Each takes about 150 bytes.
 	AccessEntries int
 	// Now is the clock; default [time.Now].
@@ -28,17 +34,25 @@ type Config struct {
 
 // A Store keeps accounts. Its methods may be called concurrently.
 type Store struct {
-	db    *sqlstore.DB
-	now   func() time.Time
-	cache cache
+	db       *sqlstore.DB
+	now      func() time.Time
+	onChange func()
+	cache    cache
 }
 
 // New returns a store for cfg, or everything that is wrong with cfg.
 func New(cfg Config) (*Store, error) {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("accounts: "+format, args...)) }
+	longest := time.Second
 	if cfg.AccessTTL == 0 {
 		cfg.AccessTTL = time.Second
+		if cfg.Fresh != nil {
+			cfg.AccessTTL = 30 * time.Second
+		}
+	}
+	if cfg.Fresh != nil {
+		longest = 5 * time.Minute
 	}
 	if cfg.AccessEntries == 0 {
 		cfg.AccessEntries = 10_000
@@ -49,8 +63,8 @@ func New(cfg Config) (*Store, error) {
 	if cfg.DB == nil {
 		bad("DB is nil: set it to an open database")
 	}
-	if cfg.AccessTTL < time.Millisecond || cfg.AccessTTL > time.Second {
-		bad("AccessTTL is %v: must be 1ms to 1s", cfg.AccessTTL)
+	if cfg.AccessTTL < time.Millisecond || cfg.AccessTTL > longest {
+		bad("AccessTTL is %v: must be 1ms to %v", cfg.AccessTTL, longest)
 	}
 	if cfg.AccessEntries < 1 || cfg.AccessEntries > 1_000_000 {
 		bad("AccessEntries is %d: must be 1 to 1000000", cfg.AccessEntries)
@@ -59,9 +73,10 @@ func New(cfg Config) (*Store, error) {
 		return nil, err
 	}
 	return &Store{
-		db:    cfg.DB,
-		now:   cfg.Now,
-		cache: cache{ttl: cfg.AccessTTL, max: cfg.AccessEntries, entries: make(map[string]entry)},
+		db:       cfg.DB,
+		now:      cfg.Now,
+		onChange: cfg.OnChange,
+		cache:    cache{ttl: cfg.AccessTTL, live: cfg.Fresh, max: cfg.AccessEntries, entries: make(map[string]entry)},
 	}, nil
 }
 
@@ -203,7 +218,12 @@ func nothing(*sqlstore.Tx) error { return nil }
 // transaction.
 func (s *Store) changeAnd(ctx context.Context, id string, otherwise error, lock string, more func(*sqlstore.Tx) error, query string, args ...any) error {
 	// Also after an error: the change may have been made when the deadline came.
-	defer s.cache.forget(id)
+	defer func() {
+		s.cache.forget(id)
+		if s.onChange != nil {
+			s.onChange()
+		}
+	}()
 	return s.db.Tx(ctx, func(tx *sqlstore.Tx) error {
 		if lock != "" {
 			if err := tx.Lock(lock); err != nil {

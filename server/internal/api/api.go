@@ -72,6 +72,8 @@ type API struct {
 	Grants func(role string) []string
 	// CheckDatabase reports whether the database answers and can be written.
 	CheckDatabase func(context.Context) error
+	// Draining reports whether the service is about to end.
+	Draining func() bool
 	// Reports takes what browsers report.
 	Reports *report.Collector
 	// LimitsState is the state of the rate limits' store: "ok", "degraded", or "unavailable" when requests are

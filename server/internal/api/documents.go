@@ -33,6 +33,9 @@ func (a *API) ready(w http.ResponseWriter, r *http.Request) {
 	var out readiness
 	status := http.StatusOK
 	out.Status, out.Checks.Database, out.Checks.RateLimits = "ok", "ok", a.LimitsState()
+	if a.Draining() {
+		status, out.Status = http.StatusServiceUnavailable, "draining"
+	}
 	if out.Checks.RateLimits == "unavailable" {
 		status, out.Status = http.StatusServiceUnavailable, "unavailable"
 	}

@@ -40,6 +40,7 @@ func meanings() map[string]string {
 		"redirect_listen":                       "A clear-text port beside TLS, which redirects page navigations to https and refuses all else.",
 		"redirect_port":                         "The port of https that clients see, where they are redirected to.",
 		"operations_listen":                     "A port of its own for metrics and, on loopback, pprof, such as 127.0.0.1:9090; empty: none.",
+		"drain_time":                            "How long requests are served after SIGTERM while `/health/ready` is red, so that load balancers notice.",
 		"connections.max":                       "How many connections there may be at once; more are closed as they come.",
 		"connections.per_address":               "How many of them one address may hold; trusted proxies are not counted.",
 		"insecure_shadow.controls":              "Controls that record what they would refuse and let it pass.",

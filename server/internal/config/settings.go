@@ -60,6 +60,9 @@ type Settings struct {
 	// OperationsListen is the TCP address, "host:port", of metrics and, on loopback,
 	// pprof: never the port of Listen or RedirectListen. Default none.
 	OperationsListen string
+	// DrainTime is how long requests are served after the end was asked for and readiness
+	// is red: 0s to 5m, whole seconds. Default 5s; in development 0s.
+	DrainTime time.Duration
 	// Connections is how many connections there may be at once.
 	Connections Connections
 	// SecurityContact is the Contact of security.txt (RFC 9116 section 2.5.3):
@@ -310,6 +313,7 @@ func defaults(environment string) Settings {
 			MaxAge: 24 * time.Hour,
 		},
 		RedirectPort: 443,
+		DrainTime:    5 * time.Second,
 		Connections:  Connections{Max: 10_000, PerAddress: 500},
 
 		Password: Password{Algorithm: "argon2id", MemoryKiB: 19456, Time: 2, Threads: 1, BcryptCost: 12, MinLength: 8},
@@ -344,6 +348,7 @@ func defaults(environment string) Settings {
 	if environment == Development {
 		// Plain HTTP is served on loopback only, so the default listens there.
 		s.Listen = "127.0.0.1:8080"
+		s.DrainTime = 0 // no load balancer has to notice
 		s.Origins = []string{"http://localhost:3000", "http://localhost:8080", "http://127.0.0.1:3000"}
 	}
 	return s

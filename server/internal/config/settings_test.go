@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/merlonhq/merlon/server/internal/config"
 )
@@ -114,6 +115,7 @@ var settingRows = []struct {
 	{"audit.keep", map[string]string{"1": "", "1000": "", "0": "E008", "1001": "E008", "[]": "E006"}},
 	{"tls.cert", map[string]string{"cert.pem": "E022", "": "", "1": "E006", "\"-----BEGIN CERTIFICATE-----\"": "E006"}},
 	{"tls.key", map[string]string{"key.pem": "E022", "": "", "true": "E006", "\"-----BEGIN PRIVATE KEY-----\\nxx\"": "E006"}},
+	{"drain_time", map[string]string{"0s": "", "5m": "", "301s": "E008", "-1s": "E008", "1500ms": "E008", "5": "E006", "": "E007"}},
 	{"connections.max", map[string]string{"10": "", "1000000": "", "9": "E008", "1000001": "E008", "0": "E008", "many": "E006", "": "E007"}},
 	{"connections.per_address", map[string]string{"1": "", "1000000": "", "0": "E008", "1000001": "E008", "1.5": "E006", "": "E007"}},
 	{"operations_listen", map[string]string{"\"\"": "", "": "", "\"127.0.0.1:9090\"": "", "\":9090\"": "", "\":8443\"": "E090", "\"9090\"": "E023", "\"example.com:9090\"": "E023", "9090": "E006"}},
@@ -220,6 +222,7 @@ tls:
 redirect_listen: ""
 redirect_port: 443
 operations_listen: ""
+drain_time: 5s
 connections:
   max: 10000
   per_address: 500
@@ -343,6 +346,10 @@ func TestDevelopmentRelaxesExactlyWhatTheContractSays(t *testing.T) {
 		t.Errorf("tokens are issued by %s for %s", s.Tokens.Issuer, s.Tokens.Audience)
 	}
 	s.Tokens = p.Tokens
+	if s.DrainTime != 0 || p.DrainTime != 5*time.Second {
+		t.Errorf("a drain takes %v and in production %v, want no time and 5s", s.DrainTime, p.DrainTime)
+	}
+	s.DrainTime = p.DrainTime
 	s.Environment, s.Listen, s.Origins, s.Hosts, s.TrustedProxies = p.Environment, p.Listen, p.Origins, p.Hosts, p.TrustedProxies
 	if got, want := string(s.YAML()), string(p.YAML()); got != want {
 		t.Errorf("development differs in more:\n%s\n%s", got, want)

@@ -64,6 +64,7 @@ func settings() []field[Settings] {
 		{"redirect_listen", func(s *Settings) any { return &s.RedirectListen }, spec{check: checkListen}},
 		{"redirect_port", func(s *Settings) any { return &s.RedirectPort }, whole(1, 65535)},
 		{"operations_listen", func(s *Settings) any { return &s.OperationsListen }, spec{check: checkListen}},
+		{"drain_time", func(s *Settings) any { return &s.DrainTime }, seconds(0, 5*60)},
 		{"connections.max", func(s *Settings) any { return &s.Connections.Max }, whole(10, 1_000_000)},
 		{"connections.per_address", func(s *Settings) any { return &s.Connections.PerAddress }, whole(1, 1_000_000)},
 		{"security_contact", func(s *Settings) any { return &s.SecurityContact }, spec{check: checkContact}},

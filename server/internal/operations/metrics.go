@@ -19,8 +19,11 @@ type Sources struct {
 	Controls func() []exchange.Count
 	Events   func() audit.Stats
 	Reports  func() report.Counts
-	// LimitsStore reports whether the store of shared limits answers.
-	LimitsStore func() bool
+	// LimitsStore and Database report whether the store of shared limits and the database answer, and how many calls
+	// were not made because they did not.
+	LimitsStore, Database func() (answers bool, skipped uint64)
+	// Revocations reports whether what other processes revoked is known.
+	Revocations func() bool
 	Connections func() listener.Counts
 }
 
@@ -64,13 +67,17 @@ var (
 	sinkUp         = desc("event_sink_up", "1 while writes to a sink succeed.", "sink")
 	reports        = desc("browser_reports_total", "Reports of browsers, by what became of them (refused counts requests).", "result")
 	limitsStoreUp  = desc("ratelimit_store_up", "1 while the store of shared limits answers.")
+	limitsSkipped  = desc("ratelimit_store_calls_skipped_total", "Calls to the store of shared limits that were not made because it was away.")
+	databaseUp     = desc("database_up", "1 while the database answers.")
+	dbSkipped      = desc("database_calls_skipped_total", "Calls to the database that were not made because it was away.")
+	revocations    = desc("revocations_fresh", "1 while what other processes revoked is known, and caches are used.")
 	connections    = desc("connections", "Open connections of the public listeners.")
 	connsRefused   = desc("connections_refused_total", "Connections that were closed as they came, by the limit that they met.", "limit")
 )
 
 // Describe tells the registry what Collect sends.
 func (r reader) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{buildInfo, controlActions, controlShadow, eventsRecorded, eventsDropped, sinkEvents, sinkSpooled, sinkUp, reports, limitsStoreUp, connections, connsRefused} {
+	for _, d := range []*prometheus.Desc{buildInfo, controlActions, controlShadow, eventsRecorded, eventsDropped, sinkEvents, sinkSpooled, sinkUp, reports, limitsStoreUp, limitsSkipped, databaseUp, dbSkipped, revocations, connections, connsRefused} {
 		ch <- d
 	}
 }
@@ -116,7 +123,17 @@ func (r reader) Collect(ch chan<- prometheus.Metric) {
 		counter(reports, c.Refused, "refused")
 	}
 	if r.src.LimitsStore != nil {
-		gauge(limitsStoreUp, r.src.LimitsStore())
+		up, skipped := r.src.LimitsStore()
+		gauge(limitsStoreUp, up)
+		counter(limitsSkipped, skipped)
+	}
+	if r.src.Database != nil {
+		up, skipped := r.src.Database()
+		gauge(databaseUp, up)
+		counter(dbSkipped, skipped)
+	}
+	if r.src.Revocations != nil {
+		gauge(revocations, r.src.Revocations())
 	}
 	if r.src.Connections != nil {
 		c := r.src.Connections()

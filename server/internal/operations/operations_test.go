@@ -120,7 +120,9 @@ func TestWhatOthersCountIsReadAtEachScrape(t *testing.T) {
 		Reports: func() report.Counts {
 			return report.Counts{Violations: 1, Others: 2, Ignored: 3, Silenced: 4, Refused: 5}
 		},
-		LimitsStore: func() bool { return up },
+		LimitsStore: func() (bool, uint64) { return up, 10 },
+		Database:    func() (bool, uint64) { return !up, 11 },
+		Revocations: func() bool { return up },
 		Connections: func() listener.Counts { return listener.Counts{Open: 6, RefusedMax: 7, RefusedPerAddress: 8} },
 	})
 	if err != nil {
@@ -137,12 +139,13 @@ func TestWhatOthersCountIsReadAtEachScrape(t *testing.T) {
 		`merlon_browser_reports_total{result="violation"} 1`, `merlon_browser_reports_total{result="other"} 2`, `merlon_browser_reports_total{result="ignored"} 3`,
 		`merlon_browser_reports_total{result="silenced"} 4`, `merlon_browser_reports_total{result="refused"} 5`,
 		`merlon_connections 6`, `merlon_connections_refused_total{limit="max"} 7`, `merlon_connections_refused_total{limit="per_address"} 8`,
-		`merlon_ratelimit_store_up 1`)
+		`merlon_ratelimit_store_up 1`, `merlon_ratelimit_store_calls_skipped_total 10`, `merlon_database_up 0`,
+		`merlon_database_calls_skipped_total 11`, `merlon_revocations_fresh 1`)
 	if !strings.Contains(body, `version="1.2.3"`) {
 		t.Error("the version is not told")
 	}
 	up = false
-	holds(t, scrape(t, m), `merlon_ratelimit_store_up 0`)
+	holds(t, scrape(t, m), `merlon_ratelimit_store_up 0`, `merlon_database_up 1`, `merlon_revocations_fresh 0`)
 }
 
 func TestWhoMayAskForProfiles(t *testing.T) {

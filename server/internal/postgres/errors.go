@@ -4,7 +4,10 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"database/sql/driver"
 	"errors"
+	"io"
+	"net"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -113,6 +116,21 @@ func isTLS(err error) bool {
 func unreachable(err error) bool {
 	var connect *pgconn.ConnectError
 	return errors.As(err, &connect) || pgconn.Timeout(err) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// Lost reports whether err says that the server was not reached or was lost on the way. What it answered, a lock that
+// was not to be had or a full disk, is not that, and neither is a caller who left.
+func Lost(err error) bool {
+	switch state := sqlState(err); state {
+	case "57P01", "57P02", "57P03", "53300":
+		return true
+	case "":
+		var netErr net.Error
+		return err != nil && !errors.Is(err, context.Canceled) && (unreachable(err) || pgconn.SafeToRetry(err) || errors.As(err, &netErr) ||
+			errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, driver.ErrBadConn))
+	default:
+		return strings.HasPrefix(state, "08") // connection exception
+	}
 }
 
 // mayPass reports whether waiting may mend err.

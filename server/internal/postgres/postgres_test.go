@@ -3,6 +3,8 @@ package postgres_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -10,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -157,6 +160,38 @@ func TestTroubleOfTheServerIsClassified(t *testing.T) {
 	}
 	if err := db.Explain(&pgconn.PgError{Code: "42601", Message: "m"}); errors.Is(err, postgres.ErrFull) || !strings.Contains(err.Error(), "42601") {
 		t.Errorf("another state: %v", err)
+	}
+}
+
+func TestALostServerIsToldFromOneThatRefuses(t *testing.T) {
+	state := func(code string) error { return fmt.Errorf("%w: %w", errors.New("x"), &pgconn.PgError{Code: code}) }
+	timeout, cancel := context.WithTimeout(t.Context(), 0)
+	defer cancel()
+	for _, tt := range []struct {
+		name string
+		err  error
+		lost bool
+	}{
+		{"no error", nil, false},
+		{"it is shutting down", state("57P01"), true},
+		{"it crashed", state("57P02"), true},
+		{"it is starting", state("57P03"), true},
+		{"it has no connection left", state("53300"), true},
+		{"a connection exception", state("08006"), true},
+		{"its disk is full", state("53100"), false},
+		{"a statement took too long", state("57014"), false},
+		{"a lock was not to be had", state("55P03"), false},
+		{"a unique violation", state("23505"), false},
+		{"a deadlock", state("40P01"), false},
+		{"no answer in time", timeout.Err(), true},
+		{"the caller left", fmt.Errorf("x: %w", context.Canceled), false},
+		{"the connection was closed", io.ErrUnexpectedEOF, true},
+		{"nobody listens", &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, true},
+		{"the program's own error", errors.New("taken"), false},
+	} {
+		if got := postgres.Lost(tt.err); got != tt.lost {
+			t.Errorf("%s: lost %v, want %v", tt.name, got, tt.lost)
+		}
 	}
 }
 

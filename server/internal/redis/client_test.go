@@ -148,13 +148,48 @@ func TestReasonsInTheWordsOfServers(t *testing.T) {
 	}
 }
 
+// hears publishes until it hears of it.
+func hears(t *testing.T, c *redis.Client, channel string) {
+	t.Helper()
+	if err := c.Connect(within(t, enough)); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), enough)
+	defer cancel()
+	heard, ended := make(chan struct{}, 1), make(chan error, 1)
+	go func() {
+		ended <- c.Subscribe(ctx, channel, func() {
+			select {
+			case heard <- struct{}{}:
+			default:
+			}
+		})
+	}()
+	for {
+		if err := c.Publish(ctx, channel); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-heard:
+			cancel()
+			<-ended
+			return
+		case err := <-ended:
+			t.Fatalf("the subscription ended: %v", err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
 // The rights that docs/operating.md asks for are enough.
 func TestAUserWithFewRightsWillDo(t *testing.T) {
 	srv := redistest.Start(t)
-	srv.Do(append([]string{"ACL", "SETUSER", "merlon", "on", ">" + secret}, strings.Fields("~merlon:* +eval +evalsha +get +set +setrange +del +time +ping")...)...)
+	srv.Do(append([]string{"ACL", "SETUSER", "merlon", "on", ">" + secret, "resetchannels"},
+		strings.Fields("~merlon:* &merlon:revocations +eval +evalsha +get +set +setrange +del +time +ping +publish +subscribe")...)...)
 	if err := wrong(t, "redis://merlon:"+secret+"@"+srv.Addr, ""); err != nil {
 		t.Error(err)
 	}
+	hears(t, client(t, "redis://merlon:"+secret+"@"+srv.Addr), "merlon:revocations")
 	srv.Do("ACL", "SETUSER", "merlon", "+select")
 	if err := wrong(t, "redis://merlon:"+secret+"@"+srv.Addr+"/3", ""); err != nil {
 		t.Errorf("another database: %v", err)
@@ -165,7 +200,7 @@ func TestAUserWithFewRightsWillDoInACluster(t *testing.T) {
 	servers := redistest.StartCluster(t, 3)
 	for _, s := range servers {
 		s.Do(append([]string{"ACL", "SETUSER", "merlon", "on", ">" + secret},
-			strings.Fields("~merlon:* +eval +evalsha +get +set +setrange +del +time +ping +cluster|slots +cluster|shards")...)...)
+			strings.Fields("~merlon:* &merlon:revocations +eval +evalsha +get +set +setrange +del +time +ping +publish +subscribe +cluster|slots +cluster|shards")...)...)
 	}
 	c := client(t, "redis://merlon:"+secret+"@"+servers[0].Addr)
 	for range 20 { // keys of all servers
@@ -176,6 +211,7 @@ func TestAUserWithFewRightsWillDoInACluster(t *testing.T) {
 	if _, cluster := c.Describe(); !cluster {
 		t.Error("the cluster is not found out")
 	}
+	hears(t, c, "merlon:revocations")
 }
 
 // A certificate of an authority that this machine does not know; one that it knows is tested with the program.

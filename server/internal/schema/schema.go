@@ -28,7 +28,7 @@ import (
 // ErrNewer: a newer version of the program changed the schema.
 var ErrNewer = errors.New("has the schema of a newer version")
 
-//go:embed migrations/*.sql migrations/postgres/*.sql
+//go:embed migrations/*.sql migrations/postgres/*.sql migrations/accounts/*.sql migrations/accounts/postgres/*.sql
 var migrations embed.FS
 
 // CoreTable is where the versions of the service's own tables are counted. It is the first table that is made: a
@@ -44,11 +44,19 @@ type Set struct {
 
 // Core returns the sets of the service, in the order in which they are applied.
 func Core() []Set {
-	core, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		panic(err) // the constant is not a path
+	sub := func(dir string) fs.FS {
+		files, err := fs.Sub(migrations, dir)
+		if err != nil {
+			panic(err) // the constant is not a path
+		}
+		return files
 	}
-	return []Set{{"merlon", CoreTable, core}, {"merlon stores", "merlon_schema_store", sqlstore.Migrations()}}
+	return []Set{
+		{"merlon", CoreTable, sub("migrations")},
+		{"merlon stores", "merlon_schema_store", sqlstore.Migrations()},
+		// What the service's own tables have that builds on those of the stores.
+		{"merlon accounts", "merlon_schema_accounts", sub("migrations/accounts")},
+	}
 }
 
 // Module returns the set of a module.
