@@ -66,6 +66,8 @@ const (
 	idPostgresURL       = "merlon.E085"
 	idPostgresParameter = "merlon.E086"
 	idOperationsSame    = "merlon.E090"
+	idSilenceID         = "merlon.E150"
+	idSilenceUntil      = "merlon.E151"
 
 	idCredentialRoute = "merlon.W001"
 	idHSTSUnsent      = "merlon.W002"
@@ -146,6 +148,8 @@ func Docs() []Doc {
 		{idPostgresURL, "database_url is not the URL of a PostgreSQL database", "postgres://user:password@host:port/database. A password that is not percent-encoded moves the parts; what is left out is not taken from the environment."},
 		{idPostgresParameter, "a parameter of a PostgreSQL database_url", "A misspelt parameter would be ignored or sent to the server. sslmode is one that says what it does: allow and prefer may be clear text without a word."},
 		{idOperationsSame, "operations_listen takes a port that the public reaches", "Metrics tell what a service does and how it fares, and profiles hold its memory; they have a port of their own, or none."},
+		{idSilenceID, "check.silence names nothing that can be silenced", "An error or a critical finding is corrected, not silenced; a misspelt id would silence nothing, and leave one to think that it did."},
+		{idSilenceUntil, "a silence without an end within a year", "What is borne for ever is forgotten. A silence ends with the day of its until, and is written anew by whoever still means it."},
 		{idCredentialRoute, "a route that checks or makes credentials has no rule", "A rule list replaces the built-in one as a whole; without a rule by address or account, guessing on this route meets only the default limit."},
 		{idHSTSUnsent, "headers.hsts_max_age without TLS", "HSTS is sent over TLS only (RFC 6797 section 7.2), and nothing terminates it here."},
 		{idLoopbackListen, "listening on loopback without trusted_proxies", "Every client then has the address of the proxy in front: limits by address count them as one."},

@@ -79,6 +79,8 @@ type Settings struct {
 	Audit Audit
 	// InsecureShadow are the controls that record what they would refuse.
 	InsecureShadow InsecureShadow
+	// Check is what a check does with its findings.
+	Check Check
 }
 
 // CORS is the section cors.
