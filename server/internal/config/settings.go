@@ -258,6 +258,9 @@ type InsecureShadow struct {
 // OperationsPrivate reports whether only this machine reaches OperationsListen.
 func (s Settings) OperationsPrivate() bool { return onLoopback(s.OperationsListen) }
 
+// ListenPrivate reports whether only this machine reaches Listen.
+func (s Settings) ListenPrivate() bool { return onLoopback(s.Listen) }
+
 // DatabaseFile returns the FILE of a DatabaseURL "sqlite:FILE", and "" for a database
 // that is no file.
 func (s Settings) DatabaseFile() string {

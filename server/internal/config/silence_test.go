@@ -20,7 +20,9 @@ func TestASilenceIsPrintedAndReadBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got struct{ Check struct{ Silence []config.Silence } }
+	var got struct {
+		Check struct{ Silence []config.Silence }
+	}
 	if err := json.Unmarshal(text, &got); err != nil || len(got.Check.Silence) != 2 || got.Check.Silence[0] != s.Check.Silence[0] {
 		t.Errorf("%v: %+v", err, got)
 	}

@@ -1,6 +1,9 @@
 package findings
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 func noEventFile(s *subject) []hit {
 	if s.set.Audit.Log == "" {
@@ -18,6 +21,25 @@ func smallEventFiles(s *subject) []hit {
 			setting = "audit.keep"
 		}
 		return s.at(setting, fmt.Sprintf("%d MiB of events are kept", a.MaxSizeMiB*(a.Keep+1)), "raise max_size_mib or keep; the default is 100 and 10")
+	}
+	return nil
+}
+
+func shortRetention(s *subject) []hit {
+	const least = 90 * 24 * time.Hour
+	var out []hit
+	if d := s.set.Audit.KeepFor; d > 0 && d < least && s.set.Audit.Log != "" {
+		out = append(out, s.at("audit.keep_for", "rotated files are deleted after "+short(d), "write 2160h or more, or 0s")...)
+	}
+	if d := s.set.Audit.DatabaseKeepFor; d < least {
+		out = append(out, s.at("audit.database_keep_for", "events leave the database after "+short(d), "write 2160h or more")...)
+	}
+	return out
+}
+
+func longUnsigned(s *subject) []hit {
+	if d := s.set.Audit.CheckpointInterval; s.set.Audit.Log != "" && d > 10*time.Minute {
+		return s.at("audit.checkpoint_interval", short(d)+" of events may have no signature", "write 10m or less; the default is 1m")
 	}
 	return nil
 }

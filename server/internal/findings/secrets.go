@@ -2,17 +2,23 @@ package findings
 
 import (
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 )
 
-// writtenSecrets returns the secrets that are in the settings file, of a database_url
-// only one that holds a password.
+// secretSettings are the settings that may be in files of their own.
+func secretSettings() []string {
+	return []string{"secret_key", "secret_key_previous", "database_url", "redis_url"}
+}
+
+// writtenSecrets returns the secrets that are in the settings file, of URLs only those
+// that hold a password.
 func (s *subject) writtenSecrets() []string {
 	secret := []string{"secret_key", "secret_key_previous"}
-	if u, err := url.Parse(s.set.DatabaseURL.Reveal()); err == nil && u.User != nil {
-		secret = append(secret, "database_url")
+	for _, one := range s.stores() {
+		if one.password.IsSet() {
+			secret = append(secret, one.setting)
+		}
 	}
 	return slices.DeleteFunc(secret, func(name string) bool { return !s.Places.InFile(name) })
 }
