@@ -19,7 +19,7 @@ func CheckSettings(src Source) (Settings, []Problem) {
 	}
 	var out []Problem
 	for _, f := range findings.Check(findings.Input{
-		Settings: set, Places: places, Problems: found, File: src.File, Environ: src.Environ, UID: os.Geteuid(),
+		Settings: set, Places: places, Problems: found, File: src.File, Environ: src.Environ, UID: os.Geteuid(), OpenFiles: findings.OpenFiles(),
 	}) {
 		out = append(out, problem(f, set.Environment))
 	}

@@ -120,7 +120,7 @@ func TestCheckAsText(t *testing.T) {
 	if got := strings.Join(order, " "); got != "critical high medium low" {
 		t.Errorf("in the order %s", got)
 	}
-	if want := fmt.Sprintf("\nFound 1 critical, 4 high, 1 medium, %d low: 6 at medium or above.\n", 4+asRoot()); !strings.HasSuffix(r.stdout, want) {
+	if want := fmt.Sprintf("\nFound 1 critical, 4 high, 1 medium, %d low: 6 at medium or above.\n", 5+asRoot()); !strings.HasSuffix(r.stdout, want) {
 		t.Errorf("it ends otherwise:\n%s", r.stdout)
 	}
 	for line := range strings.Lines(r.stdout) {
@@ -183,7 +183,7 @@ func TestCheckAsJSON(t *testing.T) {
 	if err := d.Decode(&got); err != nil {
 		t.Fatalf("%v:\n%s", err, r.stdout)
 	}
-	if got.File != config || got.FailOn != "high" || !got.Failed || len(got.Counts) != 4 || got.Counts["high"] != 4 || len(got.Findings) != 10+asRoot() || got.Silenced != 0 {
+	if got.File != config || got.FailOn != "high" || !got.Failed || len(got.Counts) != 4 || got.Counts["high"] != 4 || len(got.Findings) != 11+asRoot() || got.Silenced != 0 {
 		t.Errorf("%+v", got)
 	}
 	lines := map[string]int{}

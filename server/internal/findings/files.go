@@ -69,6 +69,16 @@ func dataReadable(s *subject) []hit {
 			out = append(out, s.at(f.setting, fmt.Sprintf("%s has mode %04o", f.file, mode), "chmod 0600 "+f.file)...)
 		}
 	}
+	// Rotated files, and the spool of what the database has not got yet.
+	if kept := s.set.Audit.Log; kept != "" {
+		entries, _ := os.ReadDir(filepath.Dir(kept)) // of a directory that is not there, none
+		for _, e := range entries {
+			file := filepath.Join(filepath.Dir(kept), e.Name())
+			if mode, ok := modeOf(file); ok && strings.HasPrefix(e.Name(), filepath.Base(kept)+".") && e.Type().IsRegular() && mode&notOwner != 0 {
+				return append(out, s.at("audit.log", fmt.Sprintf("%s has mode %04o", file, mode), "chmod 0600 "+kept+".*")...)
+			}
+		}
+	}
 	return out
 }
 

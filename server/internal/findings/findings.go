@@ -32,6 +32,8 @@ type Input struct {
 	Environ []string
 	// UID is the account that the process runs as; negative where there are none.
 	UID int
+	// OpenFiles is how many files the process may have open; 0 where that is not known.
+	OpenFiles uint64
 	// Now is the time that certificates are judged at. Zero means now.
 	Now time.Time
 }

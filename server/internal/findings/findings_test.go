@@ -79,7 +79,9 @@ func TestEachFindingHasATriggerAndACleanNeighbour(t *testing.T) {
 		"W023": {bad: setting("audit", `{log: "", stdout: true}`), good: func(w *world) { w.set("audit", "{log: "+w.dir+"/x.log, stdout: true}") }},
 		"W024": {bad: func(w *world) { w.set("audit", "{log: "+w.dir+"/x.log, max_size_mib: 9}") }, good: func(w *world) { w.set("audit", "{log: "+w.dir+"/x.log, max_size_mib: 10, keep: 9}") }},
 		"W025": {bad: func(w *world) { w.env, w.yaml["secret_key"] = nil, config.GenerateKey().Reveal() }, good: func(*world) {}},
-		"W026": {bad: func(w *world) { w.env = append(w.env, "MERLON_SECRET_KEY_PREVIOUS="+config.GenerateKey().Reveal()) }, good: func(*world) {}},
+		"W026": {bad: func(w *world) {
+			w.env = append(w.env, "MERLON_SECRET_KEY_PREVIOUS_FILE="+w.file("previous", config.GenerateKey().Reveal(), 0o600))
+		}, good: func(*world) {}},
 		"W027": {bad: setting("hosts", `[api.example.com, 192.0.2.7, "::1", localhost]`), good: setting("hosts", "[api.example.com, localhost.example.com]"), n: 3},
 		"W028": {bad: setting("security_contact", `""`), good: setting("security_contact", "https://example.com/security")},
 		"W029": {bad: development("0.0.0.0:8443"), good: development("127.0.0.2:8443")},
@@ -92,7 +94,16 @@ func TestEachFindingHasATriggerAndACleanNeighbour(t *testing.T) {
 		}), good: both(certificate(good), func(w *world) {
 			w.env = []string{"MERLON_SECRET_KEY_FILE=" + w.file("secret", config.GenerateKey().Reveal(), 0o640)}
 		}), n: 2},
-		"W032": {bad: func(w *world) { w.file("merlon.db", "", 0o640); w.file("security.log", "", 0o604) }, good: func(w *world) { w.file("merlon.db", "", 0o600); w.file("security.log", "", 0o600) }, n: 2},
+		"W032": {bad: func(w *world) {
+			w.file("merlon.db", "", 0o640)
+			w.file("security.log", "", 0o604)
+			w.file("security.log.2", "", 0o640)
+		}, good: func(w *world) {
+			w.file("merlon.db", "", 0o600)
+			w.file("security.log", "", 0o600)
+			w.file("security.log.2", "", 0o600)
+			w.file("security.logs", "", 0o640)
+		}, n: 3},
 		"W033": {bad: func(w *world) { w.set("database_url", "sqlite:"+w.directory("data", 0o777)+"/merlon.db") }, good: func(w *world) { w.set("database_url", "sqlite:"+w.directory("data", 0o775)+"/merlon.db") }},
 		"W035": {bad: certificate(request{-61, 29, "api.example.com", 0}), good: certificate(request{-59, 31, "api.example.com", 0})},
 		"W036": {bad: both(certificate(good), setting("hosts", "[api.example.com, other.example.com]")), good: certificate(good)},
@@ -112,12 +123,12 @@ func TestEachFindingHasATriggerAndACleanNeighbour(t *testing.T) {
 	}
 	postgres := func(user, password, rest string) func(*world) {
 		return func(w *world) {
-			w.env = append(w.env, "MERLON_DATABASE_URL=postgres://"+user+":"+password+"@"+rest)
+			w.env = append(w.env, "MERLON_DATABASE_URL_FILE="+w.file("database_url", "postgres://"+user+":"+password+"@"+rest, 0o600))
 			delete(w.yaml, "database_url")
 		}
 	}
 	redis := func(url string) func(*world) {
-		return func(w *world) { w.env = append(w.env, "MERLON_REDIS_URL="+url) }
+		return func(w *world) { w.env = append(w.env, "MERLON_REDIS_URL_FILE="+w.file("redis_url", url, 0o600)) }
 	}
 	random := config.GenerateKey().Reveal()
 	origins := func(n int) string {
@@ -171,6 +182,14 @@ func TestEachFindingHasATriggerAndACleanNeighbour(t *testing.T) {
 		"W064": {bad: func(w *world) { w.uid = 0 }, good: func(w *world) { w.uid = -1 }},
 		"W065": {bad: variable("GOTRACEBACK=crash"), good: variable("GOTRACEBACK=all")},
 		"W066": {bad: variable("GODEBUG=madvdontneed=1,tlsrsakex=1,http2debug=2"), good: variable("GODEBUG=madvdontneed=1,tlsrsakex=0"), n: 2},
+		"W068": {bad: both(setting("connections", "{max: 2000}"), func(w *world) { w.open = 2099 }), good: both(setting("connections", "{max: 2000}"), func(w *world) { w.open = 2100 })},
+		"W069": {bad: func(w *world) {
+			w.env = []string{"MERLON_SECRET_KEY=" + config.GenerateKey().Reveal(), "MERLON_DATABASE_URL=postgres://merlon:" + random + "@127.0.0.1/merlon"}
+			delete(w.yaml, "database_url")
+		}, good: func(w *world) {
+			w.env = append(w.env, "MERLON_DATABASE_URL=postgres://merlon@127.0.0.1/merlon") // no password
+			delete(w.yaml, "database_url")
+		}, n: 2},
 		"W067": {bad: setting("rate_limits", bare(login, account, register)), good: setting("rate_limits", bare(login, account, register, with(reports, "POST /reports", `"POST /{any}"`)))},
 	})
 	// What depends on another choice has more than one finding.

@@ -33,6 +33,7 @@ type world struct {
 	env  []string
 	uid  int           // the account that serves
 	late time.Duration // after the check, that the settings file was written
+	open uint64        // files that may be open
 	more []string      // variables that are no settings
 }
 
@@ -44,10 +45,12 @@ func newWorld(t *testing.T) *world {
 	if uid == 0 {
 		uid = 4000 // the files are root's, which is expected
 	}
-	return &world{t, dir, map[string]string{
+	w := &world{t, dir, map[string]string{
 		"listen": `"127.0.0.1:8443"`, "hosts": "[api.example.com]", "trusted_proxies": "[10.1.0.0/16]", "password": "{min_length: 15}", "database_url": "sqlite:" + dir + "/merlon.db",
 		"audit": "{log: " + dir + "/security.log}", "security_contact": "mailto:security@example.com",
-	}, []string{"MERLON_SECRET_KEY=" + config.GenerateKey().Reveal()}, uid, 0, nil}
+	}, nil, uid, 0, 0, nil}
+	w.env = []string{"MERLON_SECRET_KEY_FILE=" + w.file("secret_key", config.GenerateKey().Reveal(), 0o640)}
+	return w
 }
 
 func (w *world) set(name, value string) *world { w.yaml[name] = value; return w }
@@ -157,7 +160,7 @@ func (w *world) check() []findings.Finding {
 	}
 	w.written(path, w.late)
 	set, places, problems := config.LoadPlaces(config.Source{File: path, Environ: w.env})
-	return findings.Check(findings.Input{Settings: set, Places: places, Problems: problems, File: path, Environ: w.more, UID: w.uid, Now: day})
+	return findings.Check(findings.Input{Settings: set, Places: places, Problems: problems, File: path, Environ: w.more, UID: w.uid, OpenFiles: w.open, Now: day})
 }
 
 func (w *world) want(id string, n int) {

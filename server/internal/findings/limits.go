@@ -172,6 +172,15 @@ func fewHoldAll(s *subject) []hit {
 	return s.at("connections.per_address", fmt.Sprintf("%d of %d connections", c.PerAddress, c.Max), "lower it, or raise connections.max")
 }
 
+// fewFiles leaves room for the database, the event log and what else is open.
+func fewFiles(s *subject) []hit {
+	const others = 100
+	if n := s.set.Connections.Max; s.OpenFiles > 0 && uint64(n+others) > s.OpenFiles {
+		return s.at("connections.max", fmt.Sprintf("%d connections and %d other files, and %d may be open", n, others, s.OpenFiles), "raise LimitNOFILE (ulimit -n), or lower it")
+	}
+	return nil
+}
+
 // Networks that are exempt and wider than these are no longer single machines.
 const (
 	machinesV4 = 24

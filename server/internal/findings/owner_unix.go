@@ -22,3 +22,13 @@ func ownerOf(path string) (uid int, ok bool) {
 	}
 	return int(stat.Uid), true
 }
+
+// OpenFiles returns how many files this process may have open, 0 when that is not known.
+// The runtime raises the soft limit to the hard one.
+func OpenFiles() uint64 {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return 0
+	}
+	return uint64(limit.Max)
+}
