@@ -303,17 +303,20 @@ func TestCheckAsSARIF(t *testing.T) {
 	}
 }
 
-// A silence is good for a year at most, so that of a test is made of the day.
-func silenceUntil(days int) string {
-	return fmt.Sprintf("check:\n  silence:\n    - {id: merlon.W022, reason: \"a kiosk, says Ada\", until: %s}\n", time.Now().UTC().AddDate(0, 0, days).Format(time.DateOnly))
+// dayIn is a day so many days from now: a silence is good for a year at most.
+func dayIn(days int) string { return time.Now().UTC().AddDate(0, 0, days).Format(time.DateOnly) }
+
+func silence(id, reason, until string) string {
+	return fmt.Sprintf("    - {id: merlon.%s, reason: %q, until: %s}\n", id, reason, until)
 }
 
 func TestCheckShowsWhatIsSilencedAndDoesNotFail(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	const long = behindProxy + "sessions: {absolute_timeout: 48h}\n"
-	silenced := write(t, dir, "silenced.yaml", long+silenceUntil(30))
-	until := time.Now().UTC().AddDate(0, 0, 30).Format(time.DateOnly)
+	const list = "check:\n  silence:\n"
+	const long = behindProxy + "sessions: {absolute_timeout: 48h}\n" + list
+	until := dayIn(30)
+	silenced := write(t, dir, "silenced.yaml", long+silence("W022", "a kiosk, says Ada", until))
 	check := func(args ...string) result {
 		return run(t, merlon(append([]string{"check"}, args...)...).in(dir).with(keyInEnvironment))
 	}
@@ -362,14 +365,14 @@ func TestCheckShowsWhatIsSilencedAndDoesNotFail(t *testing.T) {
 		file, want string
 		code       int
 	}{
-		"none":                   {long, "merlon.W022", 1},
-		"expired":                {long + silenceUntil(-1), "that has expired)", 1},
-		"of something else":      {long + strings.Replace(silenceUntil(30), "W022", "W021", 1), "merlon.W047", 1},
-		"for more than a year":   {long + silenceUntil(400), "merlon.E151", 1},
-		"of an error":            {long + strings.Replace(silenceUntil(30), "W022", "E008", 1), "merlon.E150", 1},
-		"of what is not there":   {behindProxy + silenceUntil(30), "merlon.W047", 0},
-		"of a critical finding":  {long + strings.Replace(silenceUntil(30), "W022", "W030", 1), "merlon.E150", 1},
-		"of nothing there could": {long + strings.Replace(silenceUntil(30), "W022", "W999", 1), "merlon.E150", 1},
+		"none":                  {strings.TrimSuffix(long, list), "merlon.W022", 1},
+		"expired":               {long + silence("W022", "a kiosk", dayIn(-1)), "that has expired)", 1},
+		"of something else":     {long + silence("W021", "a kiosk", until), "merlon.W047", 1},
+		"for more than a year":  {long + silence("W022", "a kiosk", dayIn(400)), "merlon.E151", 1},
+		"of an error":           {long + silence("E008", "a kiosk", until), "merlon.E150", 1},
+		"of what is not there":  {behindProxy + list + silence("W022", "a kiosk", until), "merlon.W047", 0},
+		"of a critical finding": {long + silence("W030", "a kiosk", until), "merlon.E150", 1},
+		"of what there is not":  {long + silence("W999", "a kiosk", until), "merlon.E150", 1},
 	} {
 		file := write(t, dir, strings.ReplaceAll(name, " ", "-")+".yaml", row.file)
 		if r := check("--config", file); r.code != row.code || !strings.Contains(r.stdout, row.want) {
@@ -382,9 +385,9 @@ func TestCheckShowsWhatIsSilencedAndDoesNotFail(t *testing.T) {
 func TestAStartLogsWhatIsSilenced(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	config := write(t, dir, "merlon.yaml", behindProxy+"sessions: {absolute_timeout: 48h}\n"+silenceUntil(30)+"    - {id: merlon.W028, reason: a contact is coming, until: 2026-12-31}\n")
-	until := time.Now().UTC().AddDate(0, 0, 30).Format(time.DateOnly)
-	write(t, dir, "merlon.yaml", strings.Replace(read(t, config), "2026-12-31", until, 1))
+	until := dayIn(30)
+	config := write(t, dir, "merlon.yaml", behindProxy+"sessions: {absolute_timeout: 48h}\ncheck:\n  silence:\n"+
+		silence("W022", "a kiosk, says Ada", until)+silence("W028", "a contact is coming", until))
 	r := startService(t, merlon("--config", config).in(dir).with(keyInEnvironment)).stop()
 	for id, reason := range map[string]string{"merlon.W022 severity=medium": `"a kiosk, says Ada"`, "merlon.W028 severity=low": `"a contact is coming"`} {
 		n := 0

@@ -144,8 +144,10 @@ func TestEachFindingHasATriggerAndACleanNeighbour(t *testing.T) {
 	}
 	strangers := func(w *world) { // files of an account that neither serves nor is root
 		if os.Geteuid() == 0 {
-			if err := os.Chown(w.file("merlon.yaml", "", 0o640), 4243, -1); err != nil {
-				w.t.Fatal(err)
+			for _, file := range []string{w.file("merlon.yaml", "", 0o640), filepath.Join(w.dir, "secret_key")} {
+				if err := os.Chown(file, 4243, -1); err != nil {
+					w.t.Fatal(err)
+				}
 			}
 		}
 		w.uid = 4242
@@ -163,7 +165,7 @@ func TestEachFindingHasATriggerAndACleanNeighbour(t *testing.T) {
 			if os.Geteuid() > 0 {
 				w.uid = os.Geteuid()
 			}
-		})},
+		}), n: 2},
 		"W055": {bad: func(w *world) {
 			w.directory("open", 0o777)
 			w.env = []string{"MERLON_SECRET_KEY_FILE=" + w.file("open/secret", config.GenerateKey().Reveal(), 0o640)}
