@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/merlonhq/merlon/server/internal/config"
 )
@@ -109,6 +110,26 @@ func TestEdgesOfTheSettingsAreThoseOfTheService(t *testing.T) {
 			if _, problems := CheckSettings(Source{File: file}); Fatal(problems) {
 				t.Errorf("%s:\n%v", base+more, problems)
 			}
+		}
+	}
+}
+
+// What is silenced for the check is silenced for the commands that only load settings.
+func TestLoadedSettingsAreSilencedToo(t *testing.T) {
+	const rules = "rate_limits: {rules: [{name: all, match: [\"POST /api/v1/auth/{rest...}\", POST /api/v1/users/me/password], limit: 5, window: 5m, by: [address]}]}\n"
+	until := time.Now().UTC().AddDate(0, 0, 30).Format(time.DateOnly)
+	for more, silenced := range map[string]bool{
+		"": false,
+		"check: {silence: [{id: merlon.W001, reason: nobody registers, until: " + until + "}]}\n": true,
+		"check: {silence: [{id: merlon.W001, reason: nobody registers, until: 2026-01-01}]}\n":    false,
+	} {
+		file := filepath.Join(t.TempDir(), "merlon.yaml")
+		if err := os.WriteFile(file, []byte("hosts: [api.example.com]\ntrusted_proxies: [127.0.0.1]\n"+rules+more), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, problems := LoadSettings(Source{File: file, Environ: []string{"MERLON_SECRET_KEY=" + GenerateSecretKey()}})
+		if len(problems) != 1 || problems[0].ID != "merlon.W001" || (problems[0].Silenced != nil) != silenced {
+			t.Errorf("%q: %+v", more, problems)
 		}
 	}
 }
