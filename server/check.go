@@ -3,21 +3,24 @@ package server
 import (
 	"errors"
 	"log/slog"
+	"os"
 
 	"github.com/merlonhq/merlon/server/internal/config"
 	"github.com/merlonhq/merlon/server/internal/findings"
 )
 
 // CheckSettings is [LoadSettings], and judges what it loaded: it reports every
-// finding too, and what [New] would refuse without a module. It reads the
-// certificate and the modes of the files that are named, and makes nothing.
+// finding too, those that are silenced last, and what [New] would refuse without a
+// module. It reads the certificate and the modes of the files that are named, and makes nothing.
 func CheckSettings(src Source) (Settings, []Problem) {
 	set, places, found := config.LoadPlaces(config.Source(src))
 	if !config.Fatal(found) {
 		found = append(found, together(set)...)
 	}
 	var out []Problem
-	for _, f := range findings.Check(findings.Input{Settings: set, Places: places, Problems: found, File: src.File}) {
+	for _, f := range findings.Check(findings.Input{
+		Settings: set, Places: places, Problems: found, File: src.File, Environ: src.Environ, UID: os.Geteuid(), OpenFiles: findings.OpenFiles(),
+	}) {
 		out = append(out, problem(f, set.Environment))
 	}
 	return Settings{set}, out
@@ -54,7 +57,8 @@ func causes(err error) []error {
 
 func problem(f findings.Finding, environment string) Problem {
 	return Problem{
-		ID: f.ID, Severity: string(f.Severity), Fatal: findings.Stops(f, environment), Where: f.Where, Message: f.Message,
+		Silenced: (*Silence)(f.Silenced),
+		ID:       f.ID, Severity: string(f.Severity), Fatal: findings.Stops(f, environment), Where: f.Where, Message: f.Message,
 		Why: f.Why, Fix: f.Fix, Help: findings.Help(f.ID),
 	}
 }

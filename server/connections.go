@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"log/slog"
 	"net"
 
@@ -15,6 +16,28 @@ func connectionLimit(set config.Settings, log *slog.Logger) *listener.Limit {
 		Max: set.Connections.Max, PerAddress: set.Connections.PerAddress, Proxies: set.TrustedProxies,
 		IPv4Bits: set.RateLimits.IPv4Prefix, IPv6Bits: set.RateLimits.IPv6Prefix, Log: log,
 	})
+}
+
+// takeAnyPort takes the port of an address that leaves it to the system, so that the
+// issuer of tokens, which has it, is made of the one that is served.
+func (s *Server) takeAnyPort() error {
+	if _, port, err := net.SplitHostPort(s.settings.Listen); err != nil || port != "0" {
+		return nil
+	}
+	return s.takePort()
+}
+
+// takePort takes the address of listen, once.
+func (s *Server) takePort() error {
+	if s.listener != nil {
+		return nil
+	}
+	l, err := s.listen(s.settings.Listen)
+	if err != nil {
+		return fmt.Errorf("cannot listen on %s: %w: stop what listens there, or choose another address with --listen", s.settings.Listen, err)
+	}
+	s.listener = l
+	return nil
 }
 
 // listen takes an address of the public.

@@ -127,9 +127,13 @@ func (s *Server) prepareStores(modules []module.Module) (*sqlstore.DB, error) {
 	})
 	errs = append(errs, err)
 	secrets := s.secrets()
+	issuer, audience := s.settings.Tokens.Issuer, s.settings.Tokens.Audience
+	if s.listener != nil {
+		issuer, audience = s.settings.IssuerAt(s.listener.Addr().String())
+	}
 	s.tokens, err = token.New(token.Config{
 		Store: db.Grants(), KeyStore: db.TokenKeys(), Secret: secrets[0], PreviousSecrets: secrets[1:],
-		Algorithm: token.Algorithm(s.settings.Tokens.Algorithm), Issuer: s.settings.Tokens.Issuer, Audience: s.settings.Tokens.Audience,
+		Algorithm: token.Algorithm(s.settings.Tokens.Algorithm), Issuer: issuer, Audience: audience,
 		AccessTTL: s.settings.Tokens.AccessTTL, RefreshTTL: s.settings.Tokens.RefreshTTL,
 		OnKeyError: func(err error) { s.log.Warn("tokens: signing keys", "error", err) },
 	})

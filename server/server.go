@@ -95,6 +95,10 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if s.log == nil {
 		s.log = slog.Default()
 	}
+	s.connections = connectionLimit(s.settings, s.log)
+	if err := s.takeAnyPort(); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	if err := s.prepare(cfg.Modules); err != nil {
 		return nil, errors.Join(settingsError{err}, s.Close())
 	}
@@ -197,11 +201,10 @@ func http2Limits() *http.HTTP2Config {
 // Listen takes the addresses, so that a second server there fails before anything
 // is served, and records the start.
 func (s *Server) Listen() error {
-	s.connections = connectionLimit(s.settings, s.log)
-	var err error
-	if s.listener, err = s.listen(s.settings.Listen); err != nil {
-		return fmt.Errorf("cannot listen on %s: %w: stop what listens there, or choose another address with --listen", s.settings.Listen, err)
+	if err := s.takePort(); err != nil {
+		return err
 	}
+	var err error
 	if s.settings.RedirectListen != "" {
 		if s.redirect, err = s.listen(s.settings.RedirectListen); err != nil {
 			return fmt.Errorf("cannot listen on redirect_listen %s: %w: stop what listens there, or write another address", s.settings.RedirectListen, err)

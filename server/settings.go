@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/merlonhq/merlon"
 	"github.com/merlonhq/merlon/cors"
@@ -74,6 +75,15 @@ type Problem struct {
 	Fix string
 	// Help is the link that explains the id.
 	Help string
+	// Silenced says why and until when the finding is borne, by check.silence; it is nil
+	// for what counts.
+	Silenced *Silence
+}
+
+// A Silence is an entry of check.silence that is in force.
+type Silence struct {
+	Reason string
+	Until  string // the last day, in UTC: "2027-01-31"
 }
 
 // String returns the problem as one line. That of a finding has its severity.
@@ -89,13 +99,18 @@ func (p Problem) String() string {
 // every problem at once; [Fatal] tells whether one of them stops the service.
 func LoadSettings(src Source) (Settings, []Problem) {
 	set, found := config.Load(config.Source(src))
-	return Settings{set}, problems(found, set.Environment)
+	return Settings{set}, problems(found, set)
 }
 
-func problems(found []config.Problem, environment string) []Problem {
-	var out []Problem
+func problems(found []config.Problem, set config.Settings) []Problem {
+	var all []findings.Finding
 	for _, p := range found {
-		out = append(out, problem(findings.Of(p), environment))
+		all = append(all, findings.Of(p))
+	}
+	findings.Quiet(all, set.Check.Silence, time.Now())
+	var out []Problem
+	for _, f := range all {
+		out = append(out, problem(f, set.Environment))
 	}
 	return out
 }

@@ -25,6 +25,8 @@ func (checkCommand) examples() string {
 The environment counts as it does for merlon serve. The certificate and the modes of
 the files that are named are looked at; nothing is started or changed.
 
+What check.silence names is shown with its reason and its last day, and does not fail.
+
 Exit codes: 0 when nothing of that severity or worse was found, 1 when something was,
 2 when the file cannot be read or is not YAML.
 `
@@ -74,21 +76,34 @@ type report struct {
 func (r report) fails() int {
 	n := 0
 	for _, p := range r.found {
-		if p.AtLeast(r.failOn) {
+		if p.Silenced == nil && p.AtLeast(r.failOn) {
 			n++
 		}
 	}
 	return n
 }
 
-// counts returns how many of each severity there are.
+// silenced counts what is borne for a time.
+func (r report) silenced() int {
+	n := 0
+	for _, p := range r.found {
+		if p.Silenced != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// counts returns how many of each severity there are, but for what is silenced.
 func (r report) counts() map[string]int {
 	out := map[string]int{}
 	for _, s := range server.Severities() {
 		out[s] = 0
 	}
 	for _, p := range r.found {
-		out[p.Severity]++
+		if p.Silenced == nil {
+			out[p.Severity]++
+		}
 	}
 	return out
 }
@@ -103,11 +118,14 @@ func (r report) text(w io.Writer, coloured bool) error {
 	var b strings.Builder
 	for _, p := range r.found {
 		severity := p.Severity
-		if coloured {
+		lines := [][2]string{{"", p.Message}, {"why  ", p.Why}, {"fix  ", p.Fix}, {"see  ", p.Help}}
+		if p.Silenced != nil {
+			lines = append([][2]string{{"", "Silenced until " + p.Silenced.Until + ": " + p.Silenced.Reason}}, lines...)
+		} else if coloured {
 			severity = "\x1b[" + colours[severity] + "m" + severity + "\x1b[0m"
 		}
 		fmt.Fprintf(&b, "%s%s%s  %s\n", severity, strings.Repeat(" ", indent-len(p.Severity)), p.ID, plain(p.Where))
-		for _, line := range [][2]string{{"", p.Message}, {"why  ", p.Why}, {"fix  ", p.Fix}, {"see  ", p.Help}} {
+		for _, line := range lines {
 			lead := strings.Repeat(" ", indent) + line[0]
 			for _, part := range wrap(plain(line[1]), width-len(lead)) {
 				b.WriteString(lead + part + "\n")
@@ -131,6 +149,9 @@ func (r report) summary() string {
 		if counts[s] > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", counts[s], s))
 		}
+	}
+	if n := r.silenced(); n > 0 {
+		parts = append(parts, fmt.Sprintf("%d silenced", n))
 	}
 	verdict := "none fails"
 	if n := r.fails(); n > 0 {

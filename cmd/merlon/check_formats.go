@@ -26,26 +26,32 @@ func (r report) place(p server.Problem) (inFile bool, line int) {
 }
 
 func (r report) json(w io.Writer) error {
+	type silenced struct {
+		Reason string `json:"reason"`
+		Until  string `json:"until"`
+	}
 	type finding struct {
-		ID       string `json:"id"`
-		Severity string `json:"severity"`
-		Where    string `json:"where"`
-		Line     int    `json:"line,omitempty"`
-		Message  string `json:"message"`
-		Why      string `json:"why"`
-		Fix      string `json:"fix"`
-		Help     string `json:"help"`
+		ID       string    `json:"id"`
+		Severity string    `json:"severity"`
+		Where    string    `json:"where"`
+		Line     int       `json:"line,omitempty"`
+		Message  string    `json:"message"`
+		Why      string    `json:"why"`
+		Fix      string    `json:"fix"`
+		Help     string    `json:"help"`
+		Silenced *silenced `json:"silenced,omitempty"`
 	}
 	out := struct {
 		File     string         `json:"file"`
 		FailOn   string         `json:"fail_on"`
 		Failed   bool           `json:"failed"`
 		Counts   map[string]int `json:"counts"`
+		Silenced int            `json:"silenced"`
 		Findings []finding      `json:"findings"`
-	}{r.file, r.failOn, r.fails() > 0 || !server.Parsed(r.found), r.counts(), []finding{}}
+	}{r.file, r.failOn, r.fails() > 0 || !server.Parsed(r.found), r.counts(), r.silenced(), []finding{}}
 	for _, p := range r.found {
 		_, line := r.place(p)
-		out.Findings = append(out.Findings, finding{p.ID, p.Severity, p.Where, line, p.Message, p.Why, p.Fix, p.Help})
+		out.Findings = append(out.Findings, finding{p.ID, p.Severity, p.Where, line, p.Message, p.Why, p.Fix, p.Help, (*silenced)(p.Silenced)})
 	}
 	return encode(w, out)
 }
@@ -86,6 +92,12 @@ type (
 		Message    sarifText       `json:"message"`
 		Locations  []sarifLocation `json:"locations"`
 		Properties sarifBag        `json:"properties"`
+		// Suppressions is on every result or on none, empty for what counts (3.27.23).
+		Suppressions []sarifSuppression `json:"suppressions"`
+	}
+	sarifSuppression struct { // 3.35 suppression
+		Kind          string `json:"kind"`
+		Justification string `json:"justification"`
 	}
 	sarifLocation struct { // 3.28 location
 		Physical *sarifPhysical `json:"physicalLocation,omitempty"`
@@ -135,7 +147,7 @@ func (r report) sarif(w io.Writer) error {
 		level, _ := levelOf(p.Severity)
 		results = append(results, sarifResult{
 			RuleID: p.ID, RuleIndex: index[p.ID], Level: level, Message: sarifText{p.Message + ". To fix it: " + p.Fix + "."},
-			Locations: []sarifLocation{r.location(p)}, Properties: sarifBag{Severity: p.Severity},
+			Locations: []sarifLocation{r.location(p)}, Properties: sarifBag{Severity: p.Severity}, Suppressions: suppressions(p),
 		})
 	}
 	type driver struct {
@@ -159,6 +171,15 @@ func (r report) sarif(w io.Writer) error {
 		"https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json", "2.1.0",
 		[]run{{tool{driver{"merlon check", buildVersion(), "https://github.com/merlonhq/merlon", rules}}, results}},
 	})
+}
+
+// suppressions are those of a result. They stand in the settings file, which is what
+// is judged.
+func suppressions(p server.Problem) []sarifSuppression {
+	if p.Silenced == nil {
+		return []sarifSuppression{}
+	}
+	return []sarifSuppression{{"inSource", p.Silenced.Reason + " (until " + p.Silenced.Until + ")"}}
 }
 
 // location is a place in the settings file where there is one, with the name of the

@@ -4,6 +4,7 @@ package main_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"io/fs"
 	"net/http"
@@ -345,4 +346,29 @@ func paste(t *testing.T, command string) []byte {
 		return body
 	}
 	return out
+}
+
+// A demo on a port of the system's choice issues its tokens under the port that is served.
+func TestDemoIssuesTokensUnderItsRealPort(t *testing.T) {
+	t.Parallel()
+	d := startDemo(t, merlon())
+	got := decode[struct {
+		Access string `json:"access_token"`
+	}](t, d.call(t, 200, "POST", "/api/v1/auth/token", members{"grant_type": "password", "username": d.User.Username, "password": d.User.Password}))
+	parts := strings.Split(got.Access, ".")
+	if len(parts) != 3 {
+		t.Fatalf("%d parts", len(parts))
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var claims struct{ Iss, Aud string }
+	if err := json.Unmarshal(payload, &claims); err != nil {
+		t.Fatal(err)
+	}
+	if strings.HasSuffix(d.samples.URL, ":0") || claims.Iss != d.samples.URL || claims.Aud != d.samples.URL {
+		t.Errorf("iss %q and aud %q, want %q", claims.Iss, claims.Aud, d.samples.URL)
+	}
+	d.as("Authorization", "Bearer "+got.Access).call(t, 200, "GET", "/api/v1/users/me", nil)
 }

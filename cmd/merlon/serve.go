@@ -77,12 +77,15 @@ func (cmd serveCommand) serve(ctx context.Context, srv *server.Server, hangups <
 }
 
 // settings loads the settings and prints every problem on a line of its own, but for
-// findings that are low: merlon check tells those.
+// findings that are low: merlon check tells those. What is silenced is logged.
 func settings(c console, load func(server.Source) (server.Settings, []server.Problem), src server.Source) (server.Settings, error) {
 	src.Environ = os.Environ()
 	set, problems := load(src)
 	for _, p := range problems {
-		if p.AtLeast("medium") {
+		switch {
+		case p.Silenced != nil:
+			c.log().Warn("a finding is silenced", "id", p.ID, "severity", p.Severity, "where", p.Where, "until", p.Silenced.Until, "reason", p.Silenced.Reason)
+		case p.AtLeast("medium"):
 			fmt.Fprintln(c.err, p)
 		}
 	}

@@ -112,6 +112,10 @@ func (d *decoder) decode(name string, place any, sp spec, n node) bool {
 		if v, ok := d.quotas(name, n); ok {
 			*p = v
 		}
+	case *[]Silence:
+		if v, ok := d.silences(name, n); ok {
+			*p = v
+		}
 	case *[]Rule:
 		if v, ok := d.rules(name, n); ok {
 			*p = v

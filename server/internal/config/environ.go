@@ -105,7 +105,7 @@ func (l *loader) variable(v variable) {
 	i := slices.IndexFunc(settings(), func(f field[Settings]) bool { return f.name == path })
 	secret := slices.Contains(secretNames(), path)
 	switch {
-	case path == "rate_limits.rules" || isSection(path):
+	case onlyInFile(path) || isSection(path):
 		l.report(v.where, fault{idOnlyInFile, path + " is more than one value", "write it in the settings file"})
 	case i >= 0 && secret && v.value == "":
 		l.bad[path] = true
@@ -132,7 +132,7 @@ func (l *loader) variable(v variable) {
 func variables() []string {
 	var names []string
 	for _, f := range settings() {
-		if f.name != "rate_limits.rules" {
+		if !onlyInFile(f.name) {
 			names = append(names, variableOf(f.name))
 		}
 	}

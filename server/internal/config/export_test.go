@@ -8,6 +8,9 @@ func UnusedMeanings() []string {
 	for _, f := range settings() {
 		delete(left, f.name)
 	}
+	for _, f := range silenceFields() {
+		delete(left, "silence "+f.name)
+	}
 	for _, f := range ruleFields() {
 		delete(left, "rule "+f.name)
 	}

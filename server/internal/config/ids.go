@@ -69,6 +69,8 @@ const (
 	idNoWait            = "merlon.E120"
 	idNoSpool           = "merlon.E121"
 	idNoSink            = "merlon.E122"
+	idSilenceID         = "merlon.E150"
+	idSilenceUntil      = "merlon.E151"
 
 	idCredentialRoute = "merlon.W001"
 	idHSTSUnsent      = "merlon.W002"
@@ -152,6 +154,8 @@ func Docs() []Doc {
 		{idNoWait, "audit.wait_for with audit.wait: 0s", "The categories would be dropped like all others when the queue is full, whatever the list promises."},
 		{idNoSpool, "audit.spool_for without audit.log", "The spool lies beside the log, whose lock makes it one process's alone; without it events that memory has no room for are lost."},
 		{idNoSink, "a filter of events for a sink that is not there", "Events do not go to a file, or to standard output, at all: whoever wrote the filter believes otherwise."},
+		{idSilenceID, "check.silence names nothing that can be silenced", "An error or a critical finding is corrected, not silenced; a misspelt id would silence nothing, and leave one to think that it did."},
+		{idSilenceUntil, "a silence without an end within a year", "What is borne for ever is forgotten. A silence ends with the day of its until, and is written anew by whoever still means it."},
 		{idCredentialRoute, "a route that checks or makes credentials has no rule", "A rule list replaces the built-in one as a whole; without a rule by address or account, guessing on this route meets only the default limit."},
 		{idHSTSUnsent, "headers.hsts_max_age without TLS", "HSTS is sent over TLS only (RFC 6797 section 7.2), and nothing terminates it here."},
 		{idLoopbackListen, "listening on loopback without trusted_proxies", "Every client then has the address of the proxy in front: limits by address count them as one."},

@@ -30,6 +30,8 @@ func (in input) without(name string) input       { in.files = files{name: nil}; 
 const rule = "rate_limits:\n  rules:\n" +
 	"  - {name: all, match: [POST /api/v1/auth/login, POST /api/v1/auth/token, POST /api/v1/users/me/password, POST /api/v1/users], limit: 5, window: 1m, by: [address]}\n"
 
+const silence = "check:\n  silence:\n    - {id: merlon.W022, reason: the kiosk stays logged in, until: 2027-01-31}\n"
+
 // For each id an input that has it and no other, and the nearest one that is fine.
 func TestEachIDHasATriggerAndACleanNeighbour(t *testing.T) {
 	rows := map[string]struct{ bad, good input }{
@@ -95,6 +97,8 @@ func TestEachIDHasATriggerAndACleanNeighbour(t *testing.T) {
 		"E121": {y("audit: {log: \"\", stdout: true, spool_for: [account]}"), y("audit: {log: \"\", stdout: true, spool_for: []}")},
 		"E122": {y("audit: {stdout_only: {severity: medium}}"), y("audit: {stdout: true, stdout_only: {severity: medium}}")},
 		"E080": {y("audit: {canaries: [Root]}"), y("audit: {canaries: [root, /.env]}")},
+		"E150": {y(strings.Replace(silence, "W022", "E003", 1)), y(silence)},
+		"E151": {y(strings.Replace(silence, "2027-01-31", "2027-02-30", 1)), y(strings.Replace(silence, "01-31", "02-28", 1))},
 		"W001": {y(strings.Replace(rule, ", POST /api/v1/users]", "]", 1)), y(rule)},
 		"W002": {dev("headers: {hsts_max_age: 24h}"), dev("headers: {hsts_max_age: 24h}\ntls: {cert: c, key: k}")},
 		"W003": {y("trusted_proxies: []\nlisten: \"127.0.0.1:1\"\ntls: {cert: c, key: k}"), y("trusted_proxies: []\nlisten: \"10.0.0.1:1\"\ntls: {cert: c, key: k}")},

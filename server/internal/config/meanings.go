@@ -44,6 +44,7 @@ func meanings() map[string]string {
 		"connections.max":                       "How many connections there may be at once; more are closed as they come.",
 		"connections.per_address":               "How many of them one address may hold; trusted proxies are not counted.",
 		"insecure_shadow.controls":              "Controls that record what they would refuse and let it pass.",
+		"check.silence":                         "Findings that are borne for a time: id, reason and until, the last day; not critical ones.",
 		"insecure_shadow.reason":                "Why they are in shadow.",
 		"cors.max_age":                          "How long a browser keeps the answer to a preflight; 0s means not at all.",
 
@@ -102,6 +103,10 @@ func meanings() map[string]string {
 
 		"audit.checkpoint_interval": "How long events may be in the file before a signature covers them.",
 		"audit.database_keep_for":   "How long events are kept in the database, for the API.",
+
+		"silence id":     "The id of the finding.",
+		"silence reason": "Why it is borne; it is shown with the finding and logged at start.",
+		"silence until":  "The last day, in UTC, on which it is silenced: 2027-01-31; a year ahead at most.",
 
 		"rule name":   "Its name in answers and events: up to 24 of a-z 0-9 - _, beginning with a letter.",
 		"rule match":  `The routes that it counts, as "POST /api/v1/auth/login".`,

@@ -62,3 +62,12 @@ func checkPostgresURL(v string) *fault {
 	}
 	return nil
 }
+
+// PostgresKeyFile returns the file that sslkey of a PostgreSQL DatabaseURL names, or "".
+func (s Settings) PostgresKeyFile() string {
+	u, err := url.Parse(s.DatabaseURL.Reveal())
+	if err != nil || !strings.HasPrefix(u.Scheme, "postgres") {
+		return ""
+	}
+	return u.Query().Get("sslkey")
+}

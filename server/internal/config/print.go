@@ -36,18 +36,28 @@ func (s Settings) YAML() []byte {
 			}
 			continue
 		}
+		if silences, ok := f.place(&s).(*[]Silence); ok && len(*silences) > 0 {
+			b.WriteByte('\n')
+			for _, one := range *silences {
+				writeObject(&b, indent+"  ", silenceFields(), one)
+			}
+			continue
+		}
 		b.WriteString(" " + yamlValue(f.place(&s)) + "\n")
 	}
 	return []byte(b.String())
 }
 
-func writeRule(b *strings.Builder, indent string, r Rule) {
+func writeRule(b *strings.Builder, indent string, r Rule) { writeObject(b, indent, ruleFields(), r) }
+
+// writeObject writes an entry of a list of objects.
+func writeObject[T any](b *strings.Builder, indent string, fields []field[T], one T) {
 	lead := "- "
-	for _, f := range ruleFields() {
-		if f.hides(f.place(&r)) {
+	for _, f := range fields {
+		if f.hides(f.place(&one)) {
 			continue
 		}
-		b.WriteString(indent + lead + f.name + ": " + yamlValue(f.place(&r)) + "\n")
+		b.WriteString(indent + lead + f.name + ": " + yamlValue(f.place(&one)) + "\n")
 		lead = "  "
 	}
 }
@@ -76,7 +86,7 @@ func yamlValue(place any) string {
 	case *[]netip.Prefix:
 		return yamlList(*p, func(p netip.Prefix) string { return yamlText(p.String()) })
 	}
-	return "[]" // *[]Rule without rules
+	return "[]" // *[]Rule and *[]Silence without entries
 }
 
 func yamlList[T any](items []T, text func(T) string) string {
@@ -147,18 +157,24 @@ func jsonValue(place any) any {
 		}
 		return limits
 	case *[]Rule:
-		rules := make([]map[string]any, 0, len(*p))
-		for _, r := range *p {
-			one := map[string]any{}
-			for _, f := range ruleFields() {
-				if f.hides(f.place(&r)) {
-					continue
-				}
-				one[f.name] = jsonValue(f.place(&r))
-			}
-			rules = append(rules, one)
-		}
-		return rules
+		return jsonObjects(ruleFields(), *p)
+	case *[]Silence:
+		return jsonObjects(silenceFields(), *p)
 	}
 	return place // pointers to text, whole numbers and flags
+}
+
+func jsonObjects[T any](fields []field[T], list []T) []map[string]any {
+	out := make([]map[string]any, 0, len(list))
+	for _, item := range list {
+		one := map[string]any{}
+		for _, f := range fields {
+			if f.hides(f.place(&item)) {
+				continue
+			}
+			one[f.name] = jsonValue(f.place(&item))
+		}
+		out = append(out, one)
+	}
+	return out
 }

@@ -183,6 +183,9 @@ func PasswordRoutes() []string { return slices.Clone(passwordRoutes[:]) }
 // RegisterRoute is the route where accounts are made.
 const RegisterRoute = registerRoute
 
+// ReportsRoute is the route that takes what browsers report, from anybody.
+const ReportsRoute = reportsRoute
+
 // Covers reports whether one of the rule's patterns matches a route such as
 // "POST /api/v1/auth/login".
 func (r Rule) Covers(credentialRoute string) bool {

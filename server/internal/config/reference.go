@@ -33,6 +33,8 @@ func Reference() []Setting {
 			one.Secret = true
 		case *[]Rule:
 			one.Variable, one.Default = "", "the built-in ones, see below"
+		case *[]Silence:
+			one.Variable = ""
 		}
 		out = append(out, one)
 	}
@@ -50,6 +52,17 @@ func RuleReference() []Setting {
 			one.Default = r.Count
 		}
 		out = append(out, one)
+	}
+	return out
+}
+
+// SilenceReference describes the members of an entry of check.silence.
+func SilenceReference() []Setting {
+	var s Silence
+	mean := meanings()
+	var out []Setting
+	for _, f := range silenceFields() {
+		out = append(out, Setting{Name: f.name, Accepts: accepts(f.place(&s), f.spec), Meaning: mean["silence "+f.name]})
 	}
 	return out
 }
@@ -83,6 +96,9 @@ func accepts(place any, sp spec) string {
 		return "list of limits such as 100/1m"
 	case *[]netip.Prefix:
 		return "list of addresses and networks"
+	}
+	if _, ok := place.(*[]Silence); ok {
+		return "list of silences"
 	}
 	return "list of rules"
 }

@@ -17,7 +17,7 @@ var update = flag.Bool("update", false, "write the page that a test compares")
 const settingsPage = "../../../docs/settings.md"
 
 func TestEverySettingSaysWhatItIsFor(t *testing.T) {
-	all := append(config.Reference(), config.RuleReference()...)
+	all := append(append(config.Reference(), config.RuleReference()...), config.SilenceReference()...)
 	for _, s := range all {
 		if !strings.HasSuffix(s.Meaning, ".") || strings.ContainsAny(s.Meaning, "\n|") || s.Accepts == "" {
 			t.Errorf("%s: meaning %q, accepts %q", s.Name, s.Meaning, s.Accepts)
@@ -62,6 +62,10 @@ value, in [checks.md](checks.md). ` + "`merlon config init`" + ` writes a file w
 	template := string(config.Template())
 	rules := template[strings.Index(template, "  #rules:"):strings.Index(template, "\naudit:")]
 	b.WriteString("\nThe built-in ones:\n\n```yaml\nrate_limits:\n" + regexp.MustCompile(`(?m)^  #`).ReplaceAllString(rules, "  ") + "```\n")
+	b.WriteString("\n## A silence of check.silence\n\n| member | takes | for |\n|---|---|---|\n")
+	for _, s := range config.SilenceReference() {
+		b.WriteString("| " + cell(s.Name) + " | " + s.Accepts + " | " + s.Meaning + " |\n")
+	}
 	page(t, settingsPage, b.String())
 }
 

@@ -91,3 +91,23 @@ func runs(v string) bool {
 	}
 	return 2*n > len(v)
 }
+
+// minPasswordBytes is what a password of a store has at least: nobody types it.
+const minPasswordBytes = 16
+
+// GuessablePassword says why a password of a store can be guessed, as in "is short"; it
+// returns "" when nothing of that is seen.
+func GuessablePassword(password Secret, user string) string {
+	v := password.Reveal()
+	switch {
+	case user != "" && strings.EqualFold(v, user):
+		return "is the name of the user"
+	case len(v) < minPasswordBytes:
+		return "is shorter than 16 bytes"
+	case isPlaceholder(v):
+		return "is a known placeholder"
+	case distinctBytes(v) < minKeyDistinct || repeats(v) || runs(v):
+		return "repeats a few characters, or runs along the alphabet"
+	}
+	return ""
+}

@@ -82,6 +82,8 @@ type Settings struct {
 	Audit Audit
 	// InsecureShadow are the controls that record what they would refuse.
 	InsecureShadow InsecureShadow
+	// Check is what a check does with its findings.
+	Check Check
 }
 
 // CORS is the section cors.
@@ -288,6 +290,9 @@ type InsecureShadow struct {
 
 // OperationsPrivate reports whether only this machine reaches OperationsListen.
 func (s Settings) OperationsPrivate() bool { return onLoopback(s.OperationsListen) }
+
+// ListenPrivate reports whether only this machine reaches Listen.
+func (s Settings) ListenPrivate() bool { return onLoopback(s.Listen) }
 
 // DatabaseFile returns the FILE of a DatabaseURL "sqlite:FILE", and "" for a database
 // that is no file.

@@ -88,6 +88,13 @@ var settingRows = []struct {
 	{"rate_limits.bad_credentials.window", map[string]string{"1s": "", "744h": "", "0s": "E008", "745h": "E008", "1": "E006"}},
 	{"rate_limits.on_store_error", map[string]string{"deny": "", "allow": "", "local": "", "ignore": "E012", "": "E007", "1": "E006"}},
 	{"insecure_shadow.controls", map[string]string{"[]": "", "[csrf]": "E056", "[crsf]": "E055", "[route]": "E055", "[headers]": "E055", "[csrf, csrf]": "E034", "csrf": "E006", "[\"\"]": "E007", "": "E007"}},
+	{"check.silence", map[string]string{"[]": "", "": "E007", "x": "E006", "[x]": "E006", "{id: merlon.W022}": "E006", "[{id: merlon.W022, reason: why, until: 2027-01-31}]": "",
+		"[{id: \"merlon.W022\", reason: why, until: \"2027-01-31\"}, {id: merlon.W021, reason: why, until: 2027-01-31}]": "", "[{id: merlon.W022, reason: why, until: 2027-01-31}, {id: merlon.W022, reason: other, until: 2027-02-28}]": "E034",
+		"[{reason: why, until: 2027-01-31}]": "E007", "[{id: merlon.W022, until: 2027-01-31}]": "E007", "[{id: merlon.W022, reason: why}]": "E007", "[{id: merlon.W022, reason: \"\", until: 2027-01-31}]": "E007",
+		"[{id: merlon.W022, reason: \" \", until: 2027-01-31}]": "E007", "[{id: merlon.W022, reason: why, until: \"\"}]": "E007", "[{id: merlon.E003, reason: why, until: 2027-01-31}]": "E150", "[{id: W022, reason: why, until: 2027-01-31}]": "E150",
+		"[{id: merlon.w022, reason: why, until: 2027-01-31}]": "E150", "[{id: merlon.W22, reason: why, until: 2027-01-31}]": "E150", "[{id: \"*\", reason: why, until: 2027-01-31}]": "E150", "[{id: merlon.W022, reason: why, until: 2027-02-29}]": "E151",
+		"[{id: merlon.W022, reason: why, until: 31.1.2027}]": "E151", "[{id: merlon.W022, reason: why, until: 2027-01-31T00:00:00Z}]": "E151", "[{id: merlon.W022, reason: why, until: never}]": "E151", "[{id: merlon.W022, reason: why, until: 2027}]": "E006",
+		"[{id: merlon.W022, reason: why, until: 2027-01-31, unti: x}]": "E003"}},
 	{"insecure_shadow.reason", map[string]string{"": "", "\"\"": "", "why": "E057", "\" \"": "", "[why]": "E006", "1": "E006"}},
 	{"audit.log", map[string]string{"logs/x.log": "", "/var/log/x.log": "", "": "E035", "1": "E006", "\"a\\0b\"": "E006", "\"-----BEGIN PRIVATE KEY-----\"": "E006"}},
 	{"audit.stdout", map[string]string{"true": "", "false": "", "on": "E006", "": "E007"}},
@@ -321,6 +328,8 @@ audit:
 insecure_shadow:
   controls: []
   reason: ""
+check:
+  silence: []
 `
 	if got := string(s.YAML()); got != want {
 		t.Errorf("defaults:\n%s", got)

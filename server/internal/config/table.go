@@ -127,8 +127,12 @@ func settings() []field[Settings] {
 		{"audit.stdout_only.outcomes", func(s *Settings) any { return &s.Audit.StdoutOnly.Outcomes }, spec{oneOf: outcomes()}},
 		{"insecure_shadow.controls", func(s *Settings) any { return &s.InsecureShadow.Controls }, spec{check: checkShadowControl}},
 		{"insecure_shadow.reason", func(s *Settings) any { return &s.InsecureShadow.Reason }, spec{}},
+		{"check.silence", func(s *Settings) any { return &s.Check.Silence }, spec{}},
 	}
 }
+
+// onlyInFile reports whether the setting is a list of objects, which no variable holds.
+func onlyInFile(name string) bool { return name == "rate_limits.rules" || name == "check.silence" }
 
 func algorithms() spec {
 	return spec{required: true, oneOf: []string{SlidingWindow, TokenBucket}, hide: SlidingWindow}

@@ -73,6 +73,21 @@ func (s *Settings) ownURL() string {
 	return scheme + "://" + net.JoinHostPort(host, port)
 }
 
+// IssuerAt returns tokens.issuer and tokens.audience of a service that listens on
+// address, which may have another port than Listen asked for.
+func (s Settings) IssuerAt(address string) (issuer, audience string) {
+	issuer, audience = s.Tokens.Issuer, s.Tokens.Audience
+	if issuer != s.ownURL() {
+		return issuer, audience // written by somebody
+	}
+	s.Listen = address
+	issuer = s.ownURL()
+	if audience == s.Tokens.Issuer {
+		audience = issuer
+	}
+	return issuer, audience
+}
+
 // inURL returns a host as URLs write it: IPv6 addresses in brackets.
 func inURL(host string) string {
 	if a, err := netip.ParseAddr(host); err == nil && a.Is6() {

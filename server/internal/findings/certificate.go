@@ -1,6 +1,8 @@
 package findings
 
 import (
+	"bytes"
+	"crypto/ecdsa"
 	"crypto/rsa"
 	"crypto/x509"
 	"fmt"
@@ -59,8 +61,15 @@ func certificateWeak(s *subject) []hit {
 		return nil
 	}
 	var weak []string
-	if key, ok := leaf.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() < 2048 {
-		weak = append(weak, fmt.Sprintf("its RSA key has %d bits", key.N.BitLen()))
+	switch key := leaf.PublicKey.(type) {
+	case *rsa.PublicKey:
+		if key.N.BitLen() < 2048 {
+			weak = append(weak, fmt.Sprintf("its RSA key has %d bits", key.N.BitLen()))
+		}
+	case *ecdsa.PublicKey:
+		if bits := key.Curve.Params().BitSize; bits < 256 {
+			weak = append(weak, fmt.Sprintf("its ECDSA key has %d bits", bits))
+		}
 	}
 	switch leaf.SignatureAlgorithm {
 	case x509.SHA1WithRSA, x509.ECDSAWithSHA1, x509.MD5WithRSA, x509.MD2WithRSA, x509.DSAWithSHA1:
@@ -70,4 +79,12 @@ func certificateWeak(s *subject) []hit {
 		return nil
 	}
 	return s.at("tls.cert", strings.Join(weak, ", "), "have one issued for an ECDSA P-256 key or RSA of 2048 bits or more")
+}
+
+func selfSigned(s *subject) []hit {
+	leaf, _ := s.served()
+	if leaf == nil || !bytes.Equal(leaf.RawIssuer, leaf.RawSubject) || leaf.CheckSignature(leaf.SignatureAlgorithm, leaf.RawTBSCertificate, leaf.Signature) != nil {
+		return nil
+	}
+	return s.at("tls.cert", "the certificate is signed by its own key", "have one issued by an authority that clients trust")
 }

@@ -2,6 +2,7 @@ package findings
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/server/internal/config"
@@ -54,6 +55,25 @@ func keptNowhere(s *subject) []hit {
 				}
 			}
 		}
+	}
+	return nil
+}
+
+func shortRetention(s *subject) []hit {
+	const least = 90 * 24 * time.Hour
+	var out []hit
+	if d := s.set.Audit.KeepFor; d > 0 && d < least && s.set.Audit.Log != "" {
+		out = append(out, s.at("audit.keep_for", "rotated files are deleted after "+short(d), "write 2160h or more, or 0s")...)
+	}
+	if d := s.set.Audit.DatabaseKeepFor; d < least {
+		out = append(out, s.at("audit.database_keep_for", "events leave the database after "+short(d), "write 2160h or more")...)
+	}
+	return out
+}
+
+func longUnsigned(s *subject) []hit {
+	if d := s.set.Audit.CheckpointInterval; s.set.Audit.Log != "" && d > 10*time.Minute {
+		return s.at("audit.checkpoint_interval", short(d)+" of events may have no signature", "write 10m or less; the default is 1m")
 	}
 	return nil
 }

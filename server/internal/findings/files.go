@@ -18,6 +18,9 @@ const (
 	notOwner    fs.FileMode = 0o077
 )
 
+// named is a file, and the setting that names it.
+type named struct{ setting, file string }
+
 // modeOf returns the permissions of what is at path; ok is false where nothing is,
 // and where there are no such permissions.
 func modeOf(path string) (mode fs.FileMode, ok bool) {
@@ -46,25 +49,17 @@ func isMounted(file string) bool {
 
 func secretsReadable(s *subject) []hit {
 	var out []hit
-	look := func(setting, file string) {
-		mode, ok := modeOf(file)
-		if ok && mode&(othersRead|othersWrite) != 0 && !isMounted(file) {
-			out = append(out, s.at(setting, fmt.Sprintf("%s has mode %04o", config.ShowPath(file), mode), "chmod o-rwx "+config.ShowPath(file))...)
+	for _, f := range s.secretFiles() {
+		mode, ok := modeOf(f.file)
+		if ok && mode&(othersRead|othersWrite) != 0 {
+			out = append(out, s.at(f.setting, fmt.Sprintf("%s has mode %04o", config.ShowPath(f.file), mode), "chmod o-rwx "+config.ShowPath(f.file))...)
 		}
 	}
-	for _, name := range []string{"secret_key", "secret_key_previous", "database_url"} {
-		look(name, s.Places.SecretFile(name))
-	}
-	for _, name := range s.writtenSecrets() {
-		look(name, s.File)
-	}
-	look("tls.key", s.set.TLS.Key)
 	return out
 }
 
 func dataReadable(s *subject) []hit {
 	var out []hit
-	type named struct{ setting, file string }
 	files := []named{{"audit.log", s.set.Audit.Log}}
 	if database := s.set.DatabaseFile(); database != "" {
 		files = append([]named{{"database_url", database}, {"database_url", database + "-wal"}}, files...)
@@ -72,6 +67,16 @@ func dataReadable(s *subject) []hit {
 	for _, f := range files {
 		if mode, ok := modeOf(f.file); ok && mode&notOwner != 0 {
 			out = append(out, s.at(f.setting, fmt.Sprintf("%s has mode %04o", f.file, mode), "chmod 0600 "+f.file)...)
+		}
+	}
+	// Rotated files, and the spool of what the database has not got yet.
+	if kept := s.set.Audit.Log; kept != "" {
+		entries, _ := os.ReadDir(filepath.Dir(kept)) // of a directory that is not there, none
+		for _, e := range entries {
+			file := filepath.Join(filepath.Dir(kept), e.Name())
+			if mode, ok := modeOf(file); ok && strings.HasPrefix(e.Name(), filepath.Base(kept)+".") && e.Type().IsRegular() && mode&notOwner != 0 {
+				return append(out, s.at("audit.log", fmt.Sprintf("%s has mode %04o", file, mode), "chmod 0600 "+kept+".*")...)
+			}
 		}
 	}
 	return out

@@ -17,6 +17,8 @@ type Finding struct {
 	Message  string // what was found
 	Why      string // what it makes possible
 	Fix      string // what to do
+	// Silenced says that it is borne for a time, by check.silence; nil for what counts.
+	Silenced *Silence
 }
 
 // Input is what is judged: what one [config.LoadPlaces] returned.
@@ -26,11 +28,18 @@ type Input struct {
 	Problems []config.Problem
 	// File is the settings file; empty means none.
 	File string
+	// Environ are the variables of the process, "NAME=value". Nil means none.
+	Environ []string
+	// UID is the account that the process runs as; negative where there are none.
+	UID int
+	// OpenFiles is how many files the process may have open; 0 where that is not known.
+	OpenFiles uint64
 	// Now is the time that certificates are judged at. Zero means now.
 	Now time.Time
 }
 
-// Check returns the problems of the load and every finding, the worst first. It
+// Check returns the problems of the load and every finding, the worst first and those
+// that are silenced last. It
 // reads the certificate and its key, and the modes of the files that are named.
 // Where the file could not be read there is nothing to judge but that.
 func Check(in Input) []Finding {
@@ -43,23 +52,41 @@ func Check(in Input) []Finding {
 			in.Now = time.Now()
 		}
 		s := &subject{Input: in, set: in.Settings}
-		for _, p := range s.certificateProblems() {
+		for _, p := range append(s.certificateProblems(), s.wrongSilences()...) {
 			out = append(out, Of(p))
 		}
 		for _, r := range rows() {
-			if r.find == nil || !r.in(in.Settings.Environment) || slices.ContainsFunc(r.about, in.Places.Bad) {
+			if !s.judges(r) {
 				continue
 			}
-			for _, h := range r.find(s) {
-				out = append(out, Finding{r.id, r.severity, h.where, h.message, r.why, h.fix})
+			var hits []hit
+			switch {
+			case r.id == staleSilence:
+				hits = s.idleSilences(out) // it is the last row
+			case r.find != nil:
+				hits = r.find(s)
 			}
+			for _, h := range hits {
+				out = append(out, Finding{ID: r.id, Severity: r.severity, Where: h.where, Message: h.message, Why: r.why, Fix: h.fix})
+			}
+		}
+		if !in.Places.Bad("check.silence") {
+			Quiet(out, in.Settings.Check.Silence, in.Now)
 		}
 	}
 	slices.SortStableFunc(out, func(a, b Finding) int {
 		all := Severities()
-		return cmp.Or(cmp.Compare(slices.Index(all, b.Severity), slices.Index(all, a.Severity)), strings.Compare(a.ID, b.ID))
+		return cmp.Or(cmp.Compare(quiet(a), quiet(b)), cmp.Compare(slices.Index(all, b.Severity), slices.Index(all, a.Severity)), strings.Compare(a.ID, b.ID))
 	})
 	return out
+}
+
+// quiet is 1 for what is silenced.
+func quiet(f Finding) int {
+	if f.Silenced != nil {
+		return 1
+	}
+	return 0
 }
 
 // Of returns a problem of the load as a finding: an error is critical.

@@ -1,10 +1,16 @@
 package findings_test
 
 import (
+	"crypto/elliptic"
 	"encoding/pem"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/merlonhq/merlon/server/internal/config"
 	"github.com/merlonhq/merlon/server/internal/findings"
@@ -16,8 +22,12 @@ const (
 	register = "{name: register, match: [POST /api/v1/users], limit: 10, window: 1m, by: [address]}"
 )
 
-// limits are rate_limits of these rules and nothing else.
-func limits(rules ...string) string { return "{rules: [" + strings.Join(rules, ", ") + "]}" }
+const reports = "{name: reports, match: [POST /reports], limit: 60, window: 1m, by: [address]}"
+
+// limits are rate_limits of these rules and that of reports; bare are those of these alone.
+func limits(rules ...string) string { return bare(append(rules, reports)...) }
+
+func bare(rules ...string) string { return "{rules: [" + strings.Join(rules, ", ") + "]}" }
 
 func with(rule, old, new string) string { return strings.Replace(rule, old, new, 1) }
 
@@ -31,10 +41,12 @@ func TestEachFindingHasATriggerAndACleanNeighbour(t *testing.T) {
 	setting := func(name, value string) func(*world) { return func(w *world) { w.set(name, value) } }
 	certificate := func(r request) func(*world) { return func(w *world) { w.certificate(r) } }
 	both := func(a, b func(*world)) func(*world) { return func(w *world) { a(w); b(w) } }
-	rows := map[string]struct {
+	type pair struct {
 		bad, good func(*world)
-		n         int // findings, 1 when 0
-	}{
+		n         int  // findings, 1 when 0
+		quiet     bool // the good one has a finding that is silenced
+	}
+	rows := map[string]pair{
 		"E052": {bad: both(certificate(good), func(w *world) { w.file("cert.pem", "nothing", 0o644) }), good: certificate(good)},
 		"E053": {bad: certificate(request{-90, -1, "api.example.com", 0}), good: certificate(good)},
 		"E054": {bad: certificate(request{-10, 80, "other.example.com", 0}), good: certificate(good)},
@@ -50,11 +62,11 @@ func TestEachFindingHasATriggerAndACleanNeighbour(t *testing.T) {
 		"W008": {bad: setting("origins", `["https://a.example", "https://*.example.com"]`),
 			good: both(setting("origins", `["https://a.example", "https://*.example.com"]`), setting("cors", "{credentials: false}"))},
 		"W009": {bad: setting("origins", `["https://localhost:3000", "https://10.0.0.1", "https://[::1]"]`), good: setting("origins", `["https://localhost.example.com", "https://8.8.8.8"]`), n: 3},
-		"W010": {bad: setting("trusted_proxies", `[10.0.0.0/15, "2001:db8::/47", 10.1.0.0/16]`), good: setting("trusted_proxies", `[10.0.0.0/16, "2001:db8::/48"]`), n: 2},
+		"W010": {bad: setting("trusted_proxies", `[10.0.0.0/15, "2001:db8::/47", 10.1.0.0/16, 192.168.0.0/16]`), good: setting("trusted_proxies", `[10.0.0.0/16, "2001:db8::/48", 192.168.0.0/17]`), n: 3},
 		"W011": {bad: setting("rate_limits", "{default: {limit: 1001}}"), good: setting("rate_limits", "{default: {limit: 1000}}")},
 		"W012": {bad: setting("rate_limits", "{address: {limit: 1000, window: 5s}}"), good: setting("rate_limits", "{address: {limit: 1000, window: 6s}}")},
 		"W013": {bad: setting("rate_limits", "{bad_credentials: {limit: 301, window: 1h}}"), good: setting("rate_limits", "{bad_credentials: {limit: 300, window: 1h}}")},
-		"W014": {bad: setting("rate_limits", `{default: {by: ["header:X-Tenant", address]}, rules: [`+login+", "+account+", "+register+`, {name: x, match: [GET /x], limit: 1, window: 1s, by: ["header:X-Tenant"]}]}`),
+		"W014": {bad: setting("rate_limits", `{default: {by: ["header:X-Tenant", address]}, rules: [`+login+", "+account+", "+register+", "+reports+`, {name: x, match: [GET /x], limit: 1, window: 1s, by: ["header:X-Tenant"]}]}`),
 			good: setting("rate_limits", "{default: {by: [principal, address]}}"), n: 2},
 		"W015": {bad: setting("rate_limits", "{default: {by: [route]}}"), good: setting("rate_limits", "{default: {by: [address, route]}}")},
 		"W016": {bad: setting("rate_limits", limits(with(login, "5m", "299s"), account, register)), good: setting("rate_limits", limits(with(login, "5m", "300s"), account, register)), n: routes},
@@ -67,7 +79,9 @@ func TestEachFindingHasATriggerAndACleanNeighbour(t *testing.T) {
 		"W023": {bad: setting("audit", `{log: "", stdout: true}`), good: func(w *world) { w.set("audit", "{log: "+w.dir+"/x.log, stdout: true}") }},
 		"W024": {bad: func(w *world) { w.set("audit", "{log: "+w.dir+"/x.log, max_size_mib: 9}") }, good: func(w *world) { w.set("audit", "{log: "+w.dir+"/x.log, max_size_mib: 10, keep: 9}") }},
 		"W025": {bad: func(w *world) { w.env, w.yaml["secret_key"] = nil, config.GenerateKey().Reveal() }, good: func(*world) {}},
-		"W026": {bad: func(w *world) { w.env = append(w.env, "MERLON_SECRET_KEY_PREVIOUS="+config.GenerateKey().Reveal()) }, good: func(*world) {}},
+		"W026": {bad: func(w *world) {
+			w.env = append(w.env, "MERLON_SECRET_KEY_PREVIOUS_FILE="+w.file("previous", config.GenerateKey().Reveal(), 0o600))
+		}, good: func(*world) {}},
 		"W027": {bad: setting("hosts", `[api.example.com, 192.0.2.7, "::1", localhost]`), good: setting("hosts", "[api.example.com, localhost.example.com]"), n: 3},
 		"W028": {bad: setting("security_contact", `""`), good: setting("security_contact", "https://example.com/security")},
 		"W029": {bad: development("0.0.0.0:8443"), good: development("127.0.0.2:8443")},
@@ -85,7 +99,16 @@ func TestEachFindingHasATriggerAndACleanNeighbour(t *testing.T) {
 		}), good: both(certificate(good), func(w *world) {
 			w.env = []string{"MERLON_SECRET_KEY_FILE=" + w.file("secret", config.GenerateKey().Reveal(), 0o640)}
 		}), n: 2},
-		"W032": {bad: func(w *world) { w.file("merlon.db", "", 0o640); w.file("security.log", "", 0o604) }, good: func(w *world) { w.file("merlon.db", "", 0o600); w.file("security.log", "", 0o600) }, n: 2},
+		"W032": {bad: func(w *world) {
+			w.file("merlon.db", "", 0o640)
+			w.file("security.log", "", 0o604)
+			w.file("security.log.2", "", 0o640)
+		}, good: func(w *world) {
+			w.file("merlon.db", "", 0o600)
+			w.file("security.log", "", 0o600)
+			w.file("security.log.2", "", 0o600)
+			w.file("security.logs", "", 0o640)
+		}, n: 3},
 		"W033": {bad: func(w *world) { w.set("database_url", "sqlite:"+w.directory("data", 0o777)+"/merlon.db") }, good: func(w *world) { w.set("database_url", "sqlite:"+w.directory("data", 0o775)+"/merlon.db") }},
 		"W035": {bad: certificate(request{-61, 29, "api.example.com", 0}), good: certificate(request{-59, 31, "api.example.com", 0})},
 		"W036": {bad: both(certificate(good), setting("hosts", "[api.example.com, other.example.com]")), good: certificate(good)},
@@ -103,6 +126,79 @@ func TestEachFindingHasATriggerAndACleanNeighbour(t *testing.T) {
 		"W043": {bad: setting("tokens", "{access_ttl: 31m}"), good: setting("tokens", "{access_ttl: 30m}")},
 		"W044": {bad: setting("tokens", "{refresh_ttl: 721h}"), good: setting("tokens", "{refresh_ttl: 720h}")},
 	}
+	postgres := func(user, password, rest string) func(*world) {
+		return func(w *world) {
+			w.env = append(w.env, "MERLON_DATABASE_URL_FILE="+w.file("database_url", "postgres://"+user+":"+password+"@"+rest, 0o600))
+			delete(w.yaml, "database_url")
+		}
+	}
+	redis := func(url string) func(*world) {
+		return func(w *world) { w.env = append(w.env, "MERLON_REDIS_URL_FILE="+w.file("redis_url", url, 0o600)) }
+	}
+	random := config.GenerateKey().Reveal()
+	origins := func(n int) string {
+		var list []string
+		for i := range n {
+			list = append(list, fmt.Sprintf("\"https://a%d.example.com\"", i))
+		}
+		return "[" + strings.Join(list, ", ") + "]"
+	}
+	variable := func(e string) func(*world) { return func(w *world) { w.more = []string{e} } }
+	exempt := func(list string) func(*world) {
+		return setting("rate_limits", "{insecure_exempt: {addresses: ["+list+"], reason: why}}")
+	}
+	strangers := func(w *world) { // files of an account that neither serves nor is root
+		if os.Geteuid() == 0 {
+			for _, file := range []string{w.file("merlon.yaml", "", 0o640), filepath.Join(w.dir, "secret_key")} {
+				if err := os.Chown(file, 4243, -1); err != nil {
+					w.t.Fatal(err)
+				}
+			}
+		}
+		w.uid = 4242
+	}
+	maps.Copy(rows, map[string]pair{
+		"W047": {bad: setting("check", "{silence: [{id: merlon.W022, reason: why, until: 2026-03-02}]}"), good: both(setting("sessions", "{absolute_timeout: 48h}"), setting("check", "{silence: [{id: merlon.W022, reason: why, until: 2026-03-02}]}")), quiet: true},
+		"W048": {bad: both(postgres("merlon", random, "127.0.0.1/merlon"), redis("redis://:"+random+"@127.0.0.1")), good: both(postgres("merlon", random, "127.0.0.1/merlon"), redis("redis://:"+config.GenerateKey().Reveal()+"@127.0.0.1"))},
+		"W049": {bad: both(postgres("merlon", "Merlon", "127.0.0.1/merlon"), redis("redis://:"+random[:15]+"@127.0.0.1")), good: both(postgres("merlon", random[:16], "127.0.0.1/merlon"), redis("redis://127.0.0.1")), n: 2},
+		"W050": {bad: redis("rediss://redis.example.com"), good: redis("rediss://:" + random + "@redis.example.com")},
+		"W051": {bad: both(postgres("merlon", random, "db.example.com/merlon?sslmode=disable"), redis("redis://:"+random[1:]+"@10.0.0.9")), good: both(postgres("merlon", random, "[::1]/merlon?sslmode=disable"), redis("redis://:"+random[1:]+"@localhost")), n: 2},
+		"W052": {bad: postgres("merlon", random, "db.example.com/merlon?sslmode=verify-ca"), good: postgres("merlon", random, "db.example.com/merlon?sslmode=verify-full")},
+		"W053": {bad: postgres("postgres", random, "db.example.com/merlon"), good: postgres("postgres_merlon", random, "db.example.com/merlon")},
+		"W054": {bad: strangers, good: both(strangers, func(w *world) {
+			w.uid = 4243
+			if os.Geteuid() > 0 {
+				w.uid = os.Geteuid()
+			}
+		}), n: 2},
+		"W055": {bad: func(w *world) {
+			w.directory("open", 0o777)
+			w.env = []string{"MERLON_SECRET_KEY_FILE=" + w.file("open/secret", config.GenerateKey().Reveal(), 0o640)}
+		}, good: func(w *world) {
+			w.directory("open", 0o777|fs.ModeSticky)
+			w.env = []string{"MERLON_SECRET_KEY_FILE=" + w.file("open/secret", config.GenerateKey().Reveal(), 0o640)}
+		}},
+		"W056": {bad: setting("origins", origins(21)), good: setting("origins", origins(20))},
+		"W057": {bad: setting("listen", `":8443"`), good: both(certificate(good), setting("listen", `":8443"`))},
+		"W058": {bad: exempt(`10.0.0.0/24, "2001:db8::/64"`), good: setting("rate_limits", "{insecure_exempt: {addresses: []}}"), n: 2},
+		"W059": {bad: exempt(`10.0.0.0/23, "2001:db8::/63"`), good: setting("rate_limits", "{insecure_exempt: {addresses: []}}"), n: 2},
+		"W060": {bad: func(w *world) { w.signed(good, elliptic.P256()) }, good: certificate(good)},
+		"W061": {bad: func(w *world) { w.late = 5*time.Minute + time.Second }, good: func(w *world) { w.late = 5 * time.Minute }},
+		"W062": {bad: func(w *world) { w.set("audit", "{log: "+w.dir+"/x.log, keep_for: 2159h, database_keep_for: 2159h}") }, good: func(w *world) { w.set("audit", "{log: "+w.dir+"/x.log, keep_for: 2160h, database_keep_for: 2160h}") }, n: 2},
+		"W063": {bad: func(w *world) { w.set("audit", "{log: "+w.dir+"/x.log, checkpoint_interval: 601s}") }, good: func(w *world) { w.set("audit", "{log: "+w.dir+"/x.log, checkpoint_interval: 10m}") }},
+		"W064": {bad: func(w *world) { w.uid = 0 }, good: func(w *world) { w.uid = -1 }},
+		"W065": {bad: variable("GOTRACEBACK=crash"), good: variable("GOTRACEBACK=all")},
+		"W066": {bad: variable("GODEBUG=madvdontneed=1,tlsrsakex=1,http2debug=2"), good: variable("GODEBUG=madvdontneed=1,tlsrsakex=0"), n: 2},
+		"W068": {bad: both(setting("connections", "{max: 2000}"), func(w *world) { w.open = 2099 }), good: both(setting("connections", "{max: 2000}"), func(w *world) { w.open = 2100 })},
+		"W069": {bad: func(w *world) {
+			w.env = []string{"MERLON_SECRET_KEY=" + config.GenerateKey().Reveal(), "MERLON_DATABASE_URL=postgres://merlon:" + random + "@127.0.0.1/merlon"}
+			delete(w.yaml, "database_url")
+		}, good: func(w *world) {
+			w.env = append(w.env, "MERLON_DATABASE_URL=postgres://merlon@127.0.0.1/merlon") // no password
+			delete(w.yaml, "database_url")
+		}, n: 2},
+		"W067": {bad: setting("rate_limits", bare(login, account, register)), good: setting("rate_limits", bare(login, account, register, with(reports, "POST /reports", `"POST /{any}"`)))},
+	})
 	// What depends on another choice has more than one finding.
 	pairs := map[string]bool{"W006": true}
 	for _, d := range findings.Docs() {
@@ -118,9 +214,21 @@ func TestEachFindingHasATriggerAndACleanNeighbour(t *testing.T) {
 			bad.want("merlon."+id, max(row.n, 1))
 			clean := newWorld(t)
 			row.good(clean)
+			if row.quiet {
+				if found := clean.check(); len(found) != 1 || found[0].Silenced == nil {
+					t.Error(lines(found))
+				}
+				return
+			}
 			clean.want("", 0)
 		})
 	}
+	t.Run("a weak key of another kind", func(t *testing.T) {
+		w := newWorld(t).signed(good, elliptic.P224())
+		if got := idsOf(w.check()); got != "merlon.W037 merlon.W060" {
+			t.Error(got)
+		}
+	})
 	t.Run("W006", func(t *testing.T) {
 		for cost, want := range map[string]string{"11": "merlon.W006 merlon.W005", "12": "merlon.W005"} {
 			w := newWorld(t).set("password", "{min_length: 15, algorithm: bcrypt, bcrypt_cost: "+cost+"}")
@@ -143,7 +251,7 @@ func idsOf(found []findings.Finding) string {
 // What a team writes that follows the documents: hosts, secret_key, tls.
 func TestTheDefaultProductionConfigurationHasNothingAboveLow(t *testing.T) {
 	w := newWorld(t).certificate(request{-10, 80, "api.example.com", 0})
-	for _, name := range []string{"trusted_proxies", "password", "security_contact"} {
+	for _, name := range []string{"listen", "trusted_proxies", "password", "security_contact"} {
 		delete(w.yaml, name)
 	}
 	for _, key := range []string{"environment", "file"} {
@@ -217,7 +325,7 @@ func TestPlacesAreThoseOfTheEntries(t *testing.T) {
 	w.env = append(w.env, "MERLON_HOSTS=localhost")
 	delete(w.yaml, "security_contact")
 	file := filepath.Join(w.dir, "merlon.yaml")
-	want := map[string]string{"merlon.W009": file + ":6", "merlon.W027": "MERLON_HOSTS", "merlon.W028": "settings"}
+	want := map[string]string{"merlon.W009": file + ":7", "merlon.W027": "MERLON_HOSTS", "merlon.W028": "settings"}
 	found := w.check()
 	if len(found) != len(want) {
 		t.Errorf("%s", lines(found))

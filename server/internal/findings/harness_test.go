@@ -1,6 +1,7 @@
 package findings_test
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -30,16 +31,26 @@ type world struct {
 	dir  string
 	yaml map[string]string // top-level settings as they are written
 	env  []string
+	uid  int           // the account that serves
+	late time.Duration // after the check, that the settings file was written
+	open uint64        // files that may be open
+	more []string      // variables that are no settings
 }
 
 // newWorld is one that nothing is found in.
 func newWorld(t *testing.T) *world {
 	dir := t.TempDir()
 	chmod(t, dir, 0o700)
-	return &world{t, dir, map[string]string{
-		"hosts": "[api.example.com]", "trusted_proxies": "[10.1.0.0/16]", "password": "{min_length: 15}", "database_url": "sqlite:" + dir + "/merlon.db",
+	uid := os.Geteuid()
+	if uid == 0 {
+		uid = 4000 // the files are root's, which is expected
+	}
+	w := &world{t, dir, map[string]string{
+		"listen": `"127.0.0.1:8443"`, "hosts": "[api.example.com]", "trusted_proxies": "[10.1.0.0/16]", "password": "{min_length: 15}", "database_url": "sqlite:" + dir + "/merlon.db",
 		"audit": "{log: " + dir + "/security.log}", "security_contact": "mailto:security@example.com",
-	}, []string{"MERLON_SECRET_KEY=" + config.GenerateKey().Reveal()}}
+	}, nil, uid, 0, 0, nil}
+	w.env = []string{"MERLON_SECRET_KEY_FILE=" + w.file("secret_key", config.GenerateKey().Reveal(), 0o640)}
+	return w
 }
 
 func (w *world) set(name, value string) *world { w.yaml[name] = value; return w }
@@ -52,7 +63,16 @@ func (w *world) file(name, text string, mode fs.FileMode) string {
 		w.t.Fatal(err)
 	}
 	chmod(w.t, path, mode)
+	w.written(path, 0)
 	return path
+}
+
+// written sets when the file was written, from the moment of the check.
+func (w *world) written(path string, after time.Duration) {
+	w.t.Helper()
+	if err := os.Chtimes(path, day.Add(after), day.Add(after)); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // directory makes a directory of this mode and returns its path.
@@ -83,22 +103,36 @@ type request struct {
 	bits     int // RSA instead of ECDSA
 }
 
+// issuer is who signs the certificates of tests.
+var issuer = &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "an authority"}, IsCA: true}
+
 // certificate sets a certificate and its key.
-func (w *world) certificate(r request) *world {
+func (w *world) certificate(r request) *world { return w.signed(r, nil) }
+
+// signed is certificate, signed by an authority, or where curve is not nil by its own key
+// on that curve.
+func (w *world) signed(r request, curve elliptic.Curve) *world {
 	w.t.Helper()
 	var key crypto.Signer
 	var err error
 	if r.bits > 0 {
 		key, err = rsa.GenerateKey(rand.Reader, r.bits)
 	} else {
-		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		key, err = ecdsa.GenerateKey(cmp.Or(curve, elliptic.P256()), rand.Reader)
 	}
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: r.name}, DNSNames: []string{r.name},
 		NotBefore: day.AddDate(0, 0, r.from), NotAfter: day.AddDate(0, 0, r.to)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	parent, signer := issuer, crypto.Signer(nil)
+	if signer, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+		w.t.Fatal(err)
+	}
+	if curve != nil {
+		parent, signer = template, key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -124,8 +158,9 @@ func (w *world) check() []findings.Finding {
 	} else if err := os.WriteFile(path, []byte(b.String()), 0); err != nil { // it has the mode of the test
 		w.t.Fatal(err)
 	}
+	w.written(path, w.late)
 	set, places, problems := config.LoadPlaces(config.Source{File: path, Environ: w.env})
-	return findings.Check(findings.Input{Settings: set, Places: places, Problems: problems, File: path, Now: day})
+	return findings.Check(findings.Input{Settings: set, Places: places, Problems: problems, File: path, Environ: w.more, UID: w.uid, OpenFiles: w.open, Now: day})
 }
 
 func (w *world) want(id string, n int) {

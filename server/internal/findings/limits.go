@@ -2,6 +2,7 @@ package findings
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -169,4 +170,42 @@ func fewHoldAll(s *subject) []hit {
 		return nil
 	}
 	return s.at("connections.per_address", fmt.Sprintf("%d of %d connections", c.PerAddress, c.Max), "lower it, or raise connections.max")
+}
+
+// fewFiles leaves room for the database, the event log and what else is open.
+func fewFiles(s *subject) []hit {
+	const others = 100
+	if n := s.set.Connections.Max; s.OpenFiles > 0 && uint64(n+others) > s.OpenFiles {
+		return s.at("connections.max", fmt.Sprintf("%d connections and %d other files, and %d may be open", n, others, s.OpenFiles), "raise LimitNOFILE (ulimit -n), or lower it")
+	}
+	return nil
+}
+
+// Networks that are exempt and wider than these are no longer single machines.
+const (
+	machinesV4 = 24
+	machinesV6 = 64
+)
+
+func isWide(p netip.Prefix) bool {
+	return p.Addr().Is4() && p.Bits() < machinesV4 || p.Addr().Is6() && p.Bits() < machinesV6
+}
+
+func exempt(wide bool) func(*subject) []hit {
+	return func(s *subject) []hit {
+		var out []hit
+		for i, p := range s.set.RateLimits.InsecureExempt.Addresses {
+			if isWide(p) == wide {
+				out = append(out, s.at(entry("rate_limits.insecure_exempt.addresses", i), p.String()+" is not limited", "give what comes from there a rule that is high enough, or name single machines")...)
+			}
+		}
+		return out
+	}
+}
+
+func reportsUnlimited(s *subject) []hit {
+	if slices.ContainsFunc(s.set.RateLimits.Rules, func(r config.Rule) bool { return r.Covers(config.ReportsRoute) }) {
+		return nil
+	}
+	return s.at("rate_limits.rules", "no rule limits "+config.ReportsRoute, "add one with limit: 60, window: 1m, by: [address]; the list replaces the built-in one")
 }

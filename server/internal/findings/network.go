@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -61,12 +62,34 @@ const (
 func wideProxies(s *subject) []hit {
 	var out []hit
 	for i, p := range s.set.TrustedProxies {
-		if p.Addr().Is4() && p.Bits() < narrowV4 || p.Addr().Is6() && p.Bits() < narrowV6 {
+		// A whole network of RFC 1918, as narrow as it is.
+		private := p.String() == "192.168.0.0/16"
+		if p.Addr().Is4() && p.Bits() < narrowV4 || p.Addr().Is6() && p.Bits() < narrowV6 || private {
 			out = append(out, s.at(entry("trusted_proxies", i), p.String()+" holds more machines than proxies",
 				fmt.Sprintf("name the proxies, or their networks of /%d (IPv4) and /%d (IPv6) at most", narrowV4, narrowV6))...)
 		}
 	}
 	return out
+}
+
+func manyOrigins(s *subject) []hit {
+	const many = 20
+	if n := len(s.set.Origins); s.set.CORS.Credentials && n > many {
+		return s.at("origins", fmt.Sprintf("%d origins may act with cookies", n), "list those that need cookies, and serve the others by access tokens")
+	}
+	return nil
+}
+
+// clearOnTheNetwork is about the way between a proxy and this service.
+func clearOnTheNetwork(s *subject) []hit {
+	if s.set.TLS.Cert != "" || s.set.ListenPrivate() || len(s.set.TrustedProxies) == 0 {
+		return nil
+	}
+	fix := "write tls, and let the proxy verify it; or keep others off that network"
+	if !slices.ContainsFunc(s.set.TrustedProxies, func(p netip.Prefix) bool { return !p.Addr().IsLoopback() }) {
+		fix = `all proxies are on this machine: write listen: "127.0.0.1:8443"`
+	}
+	return s.at("listen", s.set.Listen+" is served in clear text to other machines", fix)
 }
 
 func addressHosts(s *subject) []hit {
