@@ -12,24 +12,25 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/merlonhq/merlon"
 	"github.com/merlonhq/merlon/apikey"
 	"github.com/merlonhq/merlon/audit"
+	"github.com/merlonhq/merlon/exchange"
 	"github.com/merlonhq/merlon/pattern"
+	"github.com/merlonhq/merlon/report"
 	"github.com/merlonhq/merlon/server/internal/accounts"
-	"github.com/merlonhq/merlon/server/internal/api"
 	"github.com/merlonhq/merlon/server/internal/config"
 	"github.com/merlonhq/merlon/server/internal/eventdb"
 	"github.com/merlonhq/merlon/server/internal/listener"
 	"github.com/merlonhq/merlon/server/internal/operations"
 	"github.com/merlonhq/merlon/server/internal/sqlite"
 	"github.com/merlonhq/merlon/server/module"
-	"github.com/merlonhq/merlon/session"
-	"github.com/merlonhq/merlon/token"
+	"github.com/merlonhq/merlon/store/sqlstore"
 )
 
 // Config says what a [Server] serves.
@@ -49,28 +50,33 @@ type Config struct {
 // A Server is the service. Its life is [New], [Server.Listen], [Server.Serve],
 // [Server.Close].
 type Server struct {
-	settings config.Settings
+	settings config.Settings // of the start: those that take a restart are in force
 	version  string
 	log      *slog.Logger
 
 	// Made by prepare, which opens nothing.
 	database database
+	db       *sqlstore.DB
 	store    *eventdb.Store
 	accounts *accounts.Store
-	sessions *session.Manager
-	tokens   *token.Manager
 	keys     *apikey.Manager
-	api      *api.API
-	guard    *merlon.Guard
-	handler  http.Handler
+	modules  []module.Module
+	routes   []module.Route // of the pages and the modules
+	reports  *report.Collector
 	tls      *tls.Config // nil for clear text
 	recorder recorder
 	limits   *sharedLimits // nil in memory
-	privacy  *audit.Privacy
 	watch    *pattern.Watch
+
+	current atomic.Pointer[generation]
+
+	countsMu sync.Mutex
+	counted  map[string]exchange.Count // by former generations
+	reloads  reloads
 
 	lock     *sqlite.DirLock
 	events   *audit.Pipeline
+	eventLog *audit.File // nil for none
 	listener net.Listener
 	redirect net.Listener // clear text beside TLS; nil for none
 
@@ -115,7 +121,7 @@ func (s *Server) open(ctx context.Context, modules []module.Module) error {
 	if _, err := s.database.Up(ctx, sets...); err != nil {
 		return err
 	}
-	if err := s.tokens.Start(ctx); err != nil {
+	if err := s.startTokens(ctx, s.now(), nil); err != nil {
 		return err
 	}
 	return s.openEvents(ctx, s.store)
@@ -131,7 +137,7 @@ func (s *Server) openEvents(ctx context.Context, events *eventdb.Store) error {
 		if err != nil {
 			return err
 		}
-		torn = file.TornLine()
+		s.eventLog, torn = file, file.TornLine()
 		sinks = append(sinks, audit.Output{Name: "file", Sink: file})
 	}
 	database := audit.Output{Name: "database", Sink: events}
@@ -142,7 +148,7 @@ func (s *Server) openEvents(ctx context.Context, events *eventdb.Store) error {
 	if s.settings.Audit.Stdout {
 		sinks = append(sinks, audit.Output{Name: "stdout", Sink: audit.NewWriterSink(stdout{}), Optional: true})
 	}
-	pipeline, err := audit.New(audit.Config{Sinks: sinks, ErrorLog: s.log, Privacy: s.privacy, Wait: waits()})
+	pipeline, err := audit.New(audit.Config{Sinks: sinks, ErrorLog: s.log, Privacy: s.now().privacy, Wait: waits()})
 	if err != nil {
 		for _, o := range sinks {
 			err = errors.Join(err, o.Sink.Close())
@@ -190,7 +196,7 @@ func http2Limits() *http.HTTP2Config {
 // Listen takes the addresses, so that a second server there fails before anything
 // is served, and records the start.
 func (s *Server) Listen() error {
-	s.connections = connectionLimit(s.settings, s.log)
+	s.connections = listener.New(connectionLimit(s.now().settings, s.log))
 	var err error
 	if s.listener, err = s.listen(s.settings.Listen); err != nil {
 		return fmt.Errorf("cannot listen on %s: %w: stop what listens there, or choose another address with --listen", s.settings.Listen, err)
@@ -201,10 +207,11 @@ func (s *Server) Listen() error {
 		}
 	}
 	if s.metrics != nil {
-		if s.operations, err = net.Listen("tcp", s.settings.OperationsListen); err != nil {
+		if s.operations, err = listenWithin(listener.New(operationsLimit(s.log)), s.settings.OperationsListen); err != nil {
 			return fmt.Errorf("cannot listen on operations_listen %s: %w: stop what listens there, or write another address", s.settings.OperationsListen, err)
 		}
 	}
+	s.reloads.ended(true)
 	// The first event of a run: what is done before serving comes after it.
 	s.events.Record(audit.Event{Type: audit.SysStartup, Detail: []slog.Attr{slog.String("version", s.version), slog.String("environment", s.settings.Environment)}})
 	s.recordShadow()
@@ -229,7 +236,7 @@ func (s *Server) RedirectAddr() string {
 // httpServer returns a server of the one policy, over TLS when encryption is not nil.
 func (s *Server) httpServer(encryption *tls.Config) *http.Server {
 	return &http.Server{
-		Handler:           s.handler,
+		Handler:           http.HandlerFunc(s.serveHTTP),
 		TLSConfig:         encryption,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
@@ -251,10 +258,11 @@ func (s *Server) Serve(ctx context.Context) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var loops errgroup.Group
-	loops.Go(func() error { return s.sessions.Run(background) })
-	loops.Go(func() error { return s.tokens.Run(background) })
+	loops.Go(func() error { return s.now().sessions.Run(background) }) // what a reload makes shares what was seen
+	loops.Go(func() error { return s.runTokens(background) })
 	loops.Go(func() error { return s.keys.Run(background) })
 	loops.Go(func() error { s.sweep(background); return nil })
+	loops.Go(func() error { s.certificate.tickets.run(background); return nil })
 
 	failed := make(chan error, 3)
 	observed := s.serveOperations(failed)
@@ -266,7 +274,9 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	go func() {
 		if s.tls != nil {
-			failed <- main.ServeTLS(s.listener, "", "") // the certificate is in TLSConfig
+			// Not ServeTLS, which serves a copy of the configuration: the keys of its
+			// tickets would never change.
+			failed <- main.Serve(tls.NewListener(s.listener, s.tls))
 			return
 		}
 		failed <- main.Serve(s.listener)
@@ -310,13 +320,14 @@ func (s *Server) sweep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			if _, err := s.sessions.Sweep(ctx, now); err != nil && ctx.Err() == nil {
+			g := s.now()
+			if _, err := g.sessions.Sweep(ctx, now); err != nil && ctx.Err() == nil {
 				s.log.Error("sessions: expired ones not deleted", "error", err)
 			}
-			if _, err := s.tokens.Sweep(ctx, now); err != nil && ctx.Err() == nil {
+			if _, err := g.tokens.Sweep(ctx, now); err != nil && ctx.Err() == nil {
 				s.log.Error("tokens: expired ones not deleted", "error", err)
 			}
-			if err := s.sweepEvents(ctx, now.Add(-s.settings.Audit.DatabaseKeepFor)); err != nil && ctx.Err() == nil {
+			if err := s.sweepEvents(ctx, now.Add(-g.settings.Audit.DatabaseKeepFor)); err != nil && ctx.Err() == nil {
 				s.log.Error("events: old ones not deleted from the database", "error", err)
 			}
 			if _, err := s.keys.Sweep(ctx, now); err != nil && ctx.Err() == nil {
@@ -342,6 +353,9 @@ func (s *Server) sweepEvents(ctx context.Context, before time.Time) error {
 // Serve has returned or instead of it.
 func (s *Server) Close() error {
 	var errs []error
+	if g := s.now(); g != nil {
+		g.end()
+	}
 	for _, l := range []net.Listener{s.listener, s.redirect, s.operations} {
 		if l == nil {
 			continue

@@ -2,6 +2,7 @@ package operations
 
 import (
 	"runtime"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -22,6 +23,9 @@ type Sources struct {
 	// LimitsStore reports whether the store of shared limits answers.
 	LimitsStore func() bool
 	Connections func() listener.Counts
+	// Reload returns how the last reload of the settings ended, and when one last succeeded:
+	// at first the start.
+	Reload func() (ok bool, succeeded time.Time)
 }
 
 // Metrics are the numbers of one service.
@@ -64,12 +68,14 @@ var (
 	reports        = desc("browser_reports_total", "Reports of browsers, by what became of them (refused counts requests).", "result")
 	limitsStoreUp  = desc("ratelimit_store_up", "1 while the store of shared limits answers.")
 	connections    = desc("connections", "Open connections of the public listeners.")
+	reloadOK       = desc("config_last_reload_successful", "1 when the last reload of the settings was taken over, 0 when it was refused; 1 at the start.")
+	reloadTime     = desc("config_last_reload_success_timestamp_seconds", "When settings were last taken over, in seconds since 1970; at first the start.")
 	connsRefused   = desc("connections_refused_total", "Connections that were closed as they came, by the limit that they met.", "limit")
 )
 
 // Describe tells the registry what Collect sends.
 func (r reader) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{buildInfo, controlActions, controlShadow, eventsRecorded, eventsDropped, sinkEvents, sinkUp, reports, limitsStoreUp, connections, connsRefused} {
+	for _, d := range []*prometheus.Desc{buildInfo, controlActions, controlShadow, eventsRecorded, eventsDropped, sinkEvents, sinkUp, reports, limitsStoreUp, connections, connsRefused, reloadOK, reloadTime} {
 		ch <- d
 	}
 }
@@ -114,6 +120,11 @@ func (r reader) Collect(ch chan<- prometheus.Metric) {
 	}
 	if r.src.LimitsStore != nil {
 		gauge(limitsStoreUp, r.src.LimitsStore())
+	}
+	if r.src.Reload != nil {
+		ok, at := r.src.Reload()
+		gauge(reloadOK, ok)
+		ch <- prometheus.MustNewConstMetric(reloadTime, prometheus.GaugeValue, float64(at.UnixMilli())/1000)
 	}
 	if r.src.Connections != nil {
 		c := r.src.Connections()
