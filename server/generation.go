@@ -19,6 +19,7 @@ import (
 	"github.com/merlonhq/merlon/server/internal/openapi"
 	"github.com/merlonhq/merlon/server/internal/operations"
 	"github.com/merlonhq/merlon/session"
+	"github.com/merlonhq/merlon/store/sqlstore"
 	"github.com/merlonhq/merlon/token"
 )
 
@@ -99,15 +100,21 @@ func (s *Server) managers(g, former *generation) error {
 		g.tokens = former.tokens
 		return err
 	}
-	keys := secrets(set)
+	cfg := tokenConfig(set, s.db)
+	cfg.OnKeyError = func(err error) { s.log.Warn("tokens: signing keys", "error", err) }
 	var tokensErr error
-	g.tokens, tokensErr = token.New(token.Config{
-		Store: s.db.Grants(), KeyStore: s.db.TokenKeys(), Secret: keys[0], PreviousSecrets: keys[1:],
+	g.tokens, tokensErr = token.New(cfg)
+	return errors.Join(err, tokensErr)
+}
+
+// tokenConfig is how tokens are made by the settings.
+func tokenConfig(set config.Settings, db *sqlstore.DB) token.Config {
+	keys := secrets(set)
+	return token.Config{
+		Store: db.Grants(), KeyStore: db.TokenKeys(), Secret: keys[0], PreviousSecrets: keys[1:],
 		Algorithm: token.Algorithm(set.Tokens.Algorithm), Issuer: set.Tokens.Issuer, Audience: set.Tokens.Audience,
 		AccessTTL: set.Tokens.AccessTTL, RefreshTTL: set.Tokens.RefreshTTL,
-		OnKeyError: func(err error) { s.log.Warn("tokens: signing keys", "error", err) },
-	})
-	return errors.Join(err, tokensErr)
+	}
 }
 
 // compile makes routes, document and policy of one declaration.
