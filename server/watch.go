@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/merlonhq/merlon/server/internal/config"
 )
@@ -21,8 +22,7 @@ type Watch struct {
 	server *Server
 	src    Source
 
-	begun bool
-	last  [sha256.Size]byte
+	last [sha256.Size]byte
 	// found is a change that is told of when nothing has changed since: whoever writes
 	// several files, or one in parts, is given the time to.
 	found bool
@@ -31,19 +31,25 @@ type Watch struct {
 // maxWatched bounds what is read of one file.
 const maxWatched = 1 << 20
 
-// Watch returns a watch of what src names.
-func (s *Server) Watch(src Source) *Watch { return &Watch{server: s, src: src} }
+// Watch returns a watch of what src names. What has changed between the start and now is
+// a change, too.
+func (s *Server) Watch(src Source) *Watch {
+	w := &Watch{server: s, src: src}
+	var set config.Settings
+	var wrong bool
+	w.last, set, wrong = w.look()
+	w.found = wrong || len(config.Changed(s.now().settings, set)) > 0
+	if s.tls != nil && !w.found {
+		pair, _, _ := config.Certificate(set.TLS, set.Hosts, time.Now())
+		w.found = pair == nil || !slices.EqualFunc(pair.Certificate, s.certificate.pair.Load().Certificate, bytes.Equal)
+	}
+	return w
+}
 
 // Changed reports whether to call [Server.Reload]: something has changed, and nothing did
-// any more between the last two calls. It is called every few seconds. What has changed
-// since the start, before the first call, counts too.
+// any more since the call before. It is called every few seconds.
 func (w *Watch) Changed() bool {
-	now, set, wrong := w.look()
-	if !w.begun {
-		w.begun, w.last = true, now
-		w.found = wrong || len(config.Changed(w.server.now().settings, set)) > 0
-		return false
-	}
+	now, _, _ := w.look()
 	if now != w.last {
 		w.last, w.found = now, true
 		return false
