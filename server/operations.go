@@ -34,6 +34,13 @@ func (s *Server) serveOperations(failed chan<- error) []*http.Server {
 	if s.operations == nil {
 		return nil
 	}
+	srv := s.operationsServer()
+	go func() { failed <- srv.Serve(s.operations) }()
+	return []*http.Server{srv}
+}
+
+// operationsServer returns a server of the metrics and profiles.
+func (s *Server) operationsServer() *http.Server {
 	profiles, stop := context.WithCancel(context.Background())
 	srv := &http.Server{
 		Handler:           s.metrics.Handler(s.settings.OperationsPrivate(), s.log),
@@ -46,8 +53,7 @@ func (s *Server) serveOperations(failed chan<- error) []*http.Server {
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}
 	srv.RegisterOnShutdown(stop) // a profile that is being taken ends
-	go func() { failed <- srv.Serve(s.operations) }()
-	return []*http.Server{srv}
+	return srv
 }
 
 // OperationsAddr returns the address that Listen took for metrics and pprof, or ""
