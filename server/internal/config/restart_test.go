@@ -1,7 +1,10 @@
 package config
 
 import (
+	"os"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -24,6 +27,30 @@ func TestWhatTakesARestartIsASettingWithAReason(t *testing.T) {
 		if got := NeedsRestart(name) != ""; got != restart {
 			t.Errorf("%s takes a restart: %v, want %v", name, got, restart)
 		}
+	}
+}
+
+func TestThePageOfTheOperatorListsWhatTakesARestart(t *testing.T) {
+	text, err := os.ReadFile("../../../docs/operating.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(text), "\n## Reload\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	_, section, _ = strings.Cut(section, "of them:\n\n")
+	section, _, _ = strings.Cut(section, "\n\n")
+	var listed []string
+	for _, m := range regexp.MustCompile("`([a-z_.]+)`").FindAllStringSubmatch(section, -1) {
+		listed = append(listed, m[1])
+	}
+	want := []string{"tls.cert"} // of a kind
+	for _, r := range restarts() {
+		want = append(want, r.Name)
+	}
+	slices.Sort(listed)
+	slices.Sort(want)
+	if !slices.Equal(listed, want) {
+		t.Errorf("docs/operating.md lists\n%q, want\n%q", listed, want)
 	}
 }
 
