@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 )
 
@@ -68,6 +69,9 @@ type File struct {
 	keepFor time.Duration
 	packer  *packer // nil: rotated files stay as they are
 	chain   *chain  // nil: lines are written as they come
+	node    string  // of the chain, "" without one
+
+	resigned atomic.Pointer[signer] // by [File.SetChainSecret], in the place of that of chain
 
 	lock   *os.File
 	file   *os.File  // nil after a failure: the next Write opens it again
@@ -155,6 +159,7 @@ func (f *File) begin(cfg FileConfig) error {
 	if f.chain, err = newChain(cfg); err != nil {
 		return err
 	}
+	f.node = f.chain.node
 	return f.open()
 }
 
@@ -190,7 +195,7 @@ func (f *File) Write(ctx context.Context, batch []Event, lines [][]byte) error {
 		}
 		return f.append(size, chain{})
 	}
-	next := *f.chain
+	next := f.current()
 	f.buf = next.appendLines(f.buf[:0], batch, lines, f.now())
 	return f.append(size, next)
 }

@@ -21,9 +21,8 @@ const maxUnsigned = 1000
 
 // A chain is what a File knows of the chain that it writes.
 type chain struct {
-	node     string
-	keyID    string
-	key      ed25519.PrivateKey
+	node string
+	signer
 	interval time.Duration
 
 	last     link   // of the last line
@@ -37,11 +36,49 @@ func newChain(cfg FileConfig) (*chain, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := NodeKey(cfg.ChainSecret, node)
+	by, err := newSigner(cfg.ChainSecret, node)
 	if err != nil {
 		return nil, err
 	}
-	return &chain{node: node, key: key, keyID: KeyID(key.Public().(ed25519.PublicKey)), interval: cfg.CheckpointInterval}, nil
+	return &chain{node: node, signer: by, interval: cfg.CheckpointInterval}, nil
+}
+
+// A signer signs checkpoints.
+type signer struct {
+	keyID string
+	key   ed25519.PrivateKey
+}
+
+func newSigner(secret []byte, node string) (signer, error) {
+	key, err := NodeKey(secret, node)
+	if err != nil {
+		return signer{}, err
+	}
+	return signer{KeyID(key.Public().(ed25519.PublicKey)), key}, nil
+}
+
+// SetChainSecret changes the secret that the key of checkpoints is made of: the next one
+// is signed with the new key, and covers what none covers yet. It may be called while the
+// file is written, and does nothing where there is no chain.
+func (f *File) SetChainSecret(secret []byte) error {
+	if f.node == "" {
+		return nil
+	}
+	by, err := newSigner(secret, f.node)
+	if err != nil {
+		return err
+	}
+	f.resigned.Store(&by)
+	return nil
+}
+
+// current returns the chain as what is written next finds it.
+func (f *File) current() chain {
+	c := *f.chain
+	if by := f.resigned.Load(); by != nil {
+		c.signer = *by
+	}
+	return c
 }
 
 // due reports whether there is something that no checkpoint covers, and it is time.
@@ -106,7 +143,7 @@ func (f *File) writeCheckpoint(reason string) error {
 	if err != nil {
 		return err
 	}
-	next := *f.chain
+	next := f.current()
 	f.buf = next.appendCheckpoint(f.buf[:0], Checkpoint{Reason: reason}, f.now())
 	return f.append(size, next)
 }

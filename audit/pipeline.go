@@ -118,7 +118,7 @@ type Pipeline struct {
 	flush time.Duration
 	wait  map[Category]time.Duration
 	limit int
-	who   *Privacy
+	who   atomic.Pointer[Privacy]
 
 	first              *output   // the first required one, which the writer writes to
 	required, optional []*feed   // the others
@@ -171,12 +171,13 @@ func New(cfg Config) (*Pipeline, error) {
 		return nil, err
 	}
 	p := &Pipeline{
-		now: cfg.Now, newID: cfg.NewID, flush: cfg.FlushInterval, limit: cfg.Queue, wait: maps.Clone(cfg.Wait), who: cfg.Privacy,
+		now: cfg.Now, newID: cfg.NewID, flush: cfg.FlushInterval, limit: cfg.Queue, wait: maps.Clone(cfg.Wait),
 		wake:    make(chan struct{}, 1),
 		urgent:  make(chan struct{}, 1),
 		closing: make(chan struct{}),
 		done:    make(chan struct{}),
 	}
+	p.who.Store(cfg.Privacy)
 	if p.now == nil {
 		p.now = time.Now
 	}
@@ -457,3 +458,7 @@ func signal(ch chan<- struct{}) {
 	default:
 	}
 }
+
+// SetPrivacy changes how clients and accounts stand in what is written from now on,
+// such as when the secret of the hashes is rotated.
+func (p *Pipeline) SetPrivacy(who *Privacy) { p.who.Store(who) }

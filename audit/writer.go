@@ -180,7 +180,7 @@ func (p *Pipeline) encode(batch []item) {
 	lines := make([]byte, 0, p.lineSize*len(batch))
 	for i := range batch {
 		it := &batch[i]
-		it.event = p.who.of(it.event) // here, where no request waits for the hashes
+		it.event = p.who.Load().of(it.event) // here, where no request waits for the hashes
 		if it.event.ID == "" {
 			it.event.ID = p.newID(it.event.Time)
 		}

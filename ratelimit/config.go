@@ -58,6 +58,10 @@ type Config struct {
 	// Namespace is part of every key: limiters that share a store count apart if their namespaces differ. Up to 24 of
 	// a-z, 0-9, "_" and "-". Limiters on several nodes that are to count together have the same one.
 	Namespace string
+	// Replaces is the limiter whose place this one takes, when a configuration is compiled again: it goes on with that
+	// one's Store, where Store is nil, and with its memory for Local. Counts go on where a rule has the same name and
+	// limits. Requests that the former one admitted end there.
+	Replaces *Limiter
 	// OnMisuse is told of what probably is a mistake; x is nil while the limiter is made. Nil writes it to
 	// [slog.Default].
 	OnMisuse func(x *exchange.Exchange, m Misuse)
@@ -199,12 +203,15 @@ func New(c Config) (*Limiter, error) {
 			}
 		}
 	}
+	if l.store == nil && c.Replaces != nil {
+		l.store = c.Replaces.store
+	}
 	if l.store == nil && errors.Join(errs...) == nil {
 		l.store, err = NewMemory(MemoryConfig{})
 		errs = append(errs, err)
 	}
 	if _, isMemory := l.store.(*Memory); c.OnStoreError == Local && !isMemory && errors.Join(errs...) == nil {
-		errs = append(errs, l.shareLimits())
+		errs = append(errs, l.shareLimits(c.Replaces))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
@@ -214,7 +221,7 @@ func New(c Config) (*Limiter, error) {
 		r.key = l.within(r.name)
 	}
 	l.ownKey, l.eventKey = NewKey(l.within(keyName)), NewKey(l.within(eventName))
-	l.atStart(all)
+	l.atStart(all, c.Replaces)
 	return l, nil
 }
 

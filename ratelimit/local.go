@@ -85,8 +85,12 @@ func (l *Limiter) giveBack(ctx context.Context, reqs []Request, res []Result) er
 }
 
 // shareLimits makes what Local needs: memory, and the shares that answers tell of.
-func (l *Limiter) shareLimits() (err error) {
-	l.local, err = NewMemory(MemoryConfig{})
+func (l *Limiter) shareLimits(former *Limiter) (err error) {
+	if former != nil && former.local != nil {
+		l.local = former.local
+	} else {
+		l.local, err = NewMemory(MemoryConfig{})
+	}
 	rules := append(l.standard.all(), l.address, l.badCredentials)
 	for _, p := range l.plans {
 		rules = append(rules, p.all()...)

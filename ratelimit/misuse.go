@@ -70,12 +70,13 @@ func toLog(_ *exchange.Exchange, u Misuse) {
 }
 
 // atStart tells of what shows when a limiter is made.
-func (l *Limiter) atStart(rules []*rule) {
+func (l *Limiter) atStart(rules []*rule, former *Limiter) {
 	about := func(u Misuse, r *rule) {
 		u.Rule = r.name
 		l.misuses.tell(nil, u)
 	}
-	if c, ok := l.store.(Claimer); ok && !c.Claim(l.namespace) {
+	inItsPlace := former != nil && former.store == l.store && former.namespace == l.namespace
+	if c, ok := l.store.(Claimer); ok && !c.Claim(l.namespace) && !inItsPlace {
 		l.misuses.tell(nil, storeShared)
 	}
 	if servesRequest() {

@@ -102,7 +102,7 @@ func (s *Server) SeedDemo(ctx context.Context) (Samples, error) {
 	if err := s.revokeDemoKeys(ctx, id); err != nil {
 		return Samples{}, err
 	}
-	scopes := s.api.Grants(api.RoleUser)
+	scopes := s.now().api.Grants(api.RoleUser)
 	text, key, err := s.keys.Create(ctx, apikey.NewKey{
 		Owner: id, Name: demoKeyName, Scopes: demoScopes(scopes), MakerScopes: scopes,
 	})
@@ -135,7 +135,7 @@ func demoScopes(scopes []string) []string {
 // and ends its sessions.
 func (s *Server) seedUser(ctx context.Context, name, role string) (SampleUser, string, error) {
 	sample := SampleUser{Username: name, Password: randomText(12)}
-	hash, err := s.api.Hasher.Hash(ctx, sample.Password)
+	hash, err := s.now().api.Hasher.Hash(ctx, sample.Password)
 	if err != nil {
 		return SampleUser{}, "", err
 	}

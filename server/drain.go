@@ -9,14 +9,14 @@ import (
 // sends them elsewhere. It returns early when serving fails.
 func (s *Server) notReady(failed <-chan error) error {
 	s.draining.Store(true)
-	if s.settings.DrainTime == 0 {
+	if s.now().settings.DrainTime == 0 {
 		return nil
 	}
-	s.log.Info("draining: not ready any more, and serving for a while", "drain_time", s.settings.DrainTime)
+	s.log.Info("draining: not ready any more, and serving for a while", "drain_time", s.now().settings.DrainTime)
 	select {
 	case err := <-failed:
 		return err
-	case <-time.After(s.settings.DrainTime):
+	case <-time.After(s.now().settings.DrainTime):
 		return nil
 	}
 }

@@ -41,9 +41,8 @@ func EventKeys(set Settings) ([]EventKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{settings: set.set}
 	var keys []EventKey
-	for _, secret := range s.secrets() {
+	for _, secret := range secrets(set.set) {
 		key, err := audit.NodeKey(secret, node)
 		if err != nil {
 			return nil, err

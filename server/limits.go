@@ -14,7 +14,7 @@ import (
 type sharedLimits struct {
 	*ratelimit.Breaker
 	client *redis.Client
-	policy ratelimit.OnStoreError
+	policy func() ratelimit.OnStoreError
 	log    *slog.Logger
 	record func(audit.Event)
 	reason string // that was logged last
@@ -26,7 +26,7 @@ func (s *Server) shareLimits() (err error) {
 		return nil
 	}
 	set := s.settings.RateLimits
-	l := &sharedLimits{client: redis.New(s.settings.Redis()), policy: ratelimit.OnStoreError(set.OnStoreError), log: s.log,
+	l := &sharedLimits{client: redis.New(s.settings.Redis()), policy: s.onStoreError, log: s.log,
 		record: func(e audit.Event) { s.recorder.Record(e) }}
 	l.Breaker, err = ratelimit.NewBreaker(ratelimit.BreakerConfig{
 		Store: l.client, Timeout: set.StoreTimeout, Connect: l.client.Connect, OnChange: l.changed, OnProbeError: l.stillAway,
@@ -46,7 +46,7 @@ func (l *sharedLimits) start(ctx context.Context) {
 
 // meanwhile says what happens while Redis is away.
 func (l *sharedLimits) meanwhile() string {
-	switch l.policy {
+	switch l.policy() {
 	case ratelimit.Allow:
 		return "nothing is limited"
 	case ratelimit.Local:
@@ -60,7 +60,7 @@ func (l *sharedLimits) changed(o ratelimit.Outage) {
 		r := redis.ReasonOf(o.Cause)
 		l.reason = r.Code
 		l.log.Error("Redis is away: "+l.meanwhile(), "reason", r.Code, "fix", r.Fix, "error", o.Cause)
-		l.record(audit.StoreLost("redis", r.Code, string(l.policy)))
+		l.record(audit.StoreLost("redis", r.Code, string(l.policy())))
 		return
 	}
 	away := o.Ended.Sub(o.Began).Round(time.Millisecond)
@@ -85,7 +85,7 @@ func (l *sharedLimits) state() string {
 	switch {
 	case !away:
 		return "ok"
-	case l.policy == ratelimit.Deny:
+	case l.policy() == ratelimit.Deny:
 		return "unavailable"
 	}
 	return "degraded"

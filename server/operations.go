@@ -18,7 +18,7 @@ const profileTimeout = 2 * time.Minute
 // sources is where the metrics are read.
 func (s *Server) sources() operations.Sources {
 	src := operations.Sources{
-		Version: s.version, Controls: s.guard.Counts, Reports: s.api.Reports.Counts,
+		Version: s.version, Controls: s.counts, Reports: s.reports.Counts, Reload: s.reloads.last,
 		Connections: func() listener.Counts { return s.connections.Counts() },
 		Events:      func() audit.Stats { return s.events.Stats() }, // opened later
 	}
@@ -41,6 +41,13 @@ func (s *Server) serveOperations(failed chan<- error) []*http.Server {
 	if s.operations == nil {
 		return nil
 	}
+	srv := s.operationsServer()
+	go func() { failed <- srv.Serve(s.operations) }()
+	return []*http.Server{srv}
+}
+
+// operationsServer returns a server of the metrics and profiles.
+func (s *Server) operationsServer() *http.Server {
 	profiles, stop := context.WithCancel(context.Background())
 	srv := &http.Server{
 		Handler:           s.metrics.Handler(s.settings.OperationsPrivate(), s.log),
@@ -53,8 +60,7 @@ func (s *Server) serveOperations(failed chan<- error) []*http.Server {
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}
 	srv.RegisterOnShutdown(stop) // a profile that is being taken ends
-	go func() { failed <- srv.Serve(s.operations) }()
-	return []*http.Server{srv}
+	return srv
 }
 
 // OperationsAddr returns the address that Listen took for metrics and pprof, or ""

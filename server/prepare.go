@@ -3,27 +3,19 @@ package server
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 
-	"github.com/merlonhq/merlon"
 	"github.com/merlonhq/merlon/apikey"
 	"github.com/merlonhq/merlon/audit"
-	"github.com/merlonhq/merlon/authn"
-	"github.com/merlonhq/merlon/exchange"
 	"github.com/merlonhq/merlon/pattern"
 	"github.com/merlonhq/merlon/report"
 	"github.com/merlonhq/merlon/server/internal/accounts"
 	"github.com/merlonhq/merlon/server/internal/api"
 	"github.com/merlonhq/merlon/server/internal/config"
 	"github.com/merlonhq/merlon/server/internal/eventdb"
-	"github.com/merlonhq/merlon/server/internal/openapi"
-	"github.com/merlonhq/merlon/server/internal/operations"
 	"github.com/merlonhq/merlon/server/internal/pages"
 	"github.com/merlonhq/merlon/server/module"
-	"github.com/merlonhq/merlon/session"
 	"github.com/merlonhq/merlon/store/sqlstore"
-	"github.com/merlonhq/merlon/token"
 )
 
 // recorder is the recorder of a policy that is compiled before the event log is
@@ -31,7 +23,8 @@ import (
 type recorder struct{ audit.Recorder }
 
 // prepare makes everything of the settings and the modules that needs no file but
-// the certificate, and returns all that is wrong with them. It makes no file.
+// the certificate, and returns all that is wrong with them. It makes no file. What
+// other settings would make anew is the first generation; the rest lasts.
 func (s *Server) prepare(modules []module.Module) error {
 	if s.settings.Environment == "" {
 		return errors.New("the settings are empty: make them with LoadSettings")
@@ -39,14 +32,7 @@ func (s *Server) prepare(modules []module.Module) error {
 	var errs []error
 	check := func(err error) { errs = append(errs, err) }
 	check(checkModules(modules))
-	var err error
-	s.tls, err = encryption(s.settings, &s.certificate)
-	check(err)
-	hash, err := hasher(s.settings.Password)
-	check(err)
-	choose, err := passwordPolicy(s.settings)
-	check(err)
-	db, err := s.prepareStores(modules)
+	err := s.prepareStores(modules)
 	if check(err); err != nil {
 		return errors.Join(errs...) // the rest is made of these
 	}
@@ -54,27 +40,26 @@ func (s *Server) prepare(modules []module.Module) error {
 	if s.limits != nil {
 		s.broadcast = newBroadcast(s.limits.client, s.revocations.Poke, s.log)
 	}
-	devices, err := api.NewDevices(s.secrets()...)
-	check(err)
 	s.watch, err = pattern.New(pattern.Config{Recorder: &s.recorder, Canaries: s.settings.Audit.Canaries})
 	check(err)
-	s.privacy, err = privacy(s.settings)
+	s.reports, err = report.New(report.Config{})
 	check(err)
-	reports, err := report.New(report.Config{})
-	check(err)
-	s.api = &api.API{
-		Reports:  reports,
-		Accounts: s.accounts, Sessions: s.sessions, Tokens: s.tokens, Keys: s.keys, Hasher: hash, Policy: choose, Events: s.store, Devices: devices, Privacy: s.privacy, Watch: s.watch,
-		Grants: grants(modules), LimitsState: s.limits.state, CheckDatabase: s.checkDatabase, Draining: s.draining.Load, SecurityContact: s.settings.SecurityContact,
+	check(s.prepareRoutes(modules))
+	g, err := s.generate(s.settings, nil)
+	if check(err); g != nil {
+		s.take(g)
+		s.tls = encryption(g.pair, &s.certificate)
+		if s.metrics != nil {
+			check(s.metrics.Read(s.sources()))
+		}
 	}
-	check(s.compile(db, modules))
 	return errors.Join(errs...)
 }
 
 // secrets returns the secret key and the former ones, in this order.
-func (s *Server) secrets() [][]byte {
-	list := [][]byte{[]byte(s.settings.SecretKey.Reveal())}
-	for _, former := range s.settings.SecretKeyPrevious {
+func secrets(set config.Settings) [][]byte {
+	list := [][]byte{[]byte(set.SecretKey.Reveal())}
+	for _, former := range set.SecretKeyPrevious {
 		list = append(list, []byte(former.Reveal()))
 	}
 	return list
@@ -106,37 +91,19 @@ func checkModules(modules []module.Module) error {
 }
 
 // prepareStores makes the stores on a database that is not open yet.
-func (s *Server) prepareStores(modules []module.Module) (*sqlstore.DB, error) {
+func (s *Server) prepareStores(modules []module.Module) error {
 	var err error
 	var dialect sqlstore.Dialect
 	if s.database, dialect, err = newDatabase(s.settings, s.log); err != nil {
-		return nil, err
+		return err
 	}
-	db, err := s.serveFrom(dialect)
-	if err != nil {
-		return nil, err
+	if s.db, err = s.serveFrom(dialect); err != nil {
+		return err
 	}
 	var errs []error
-	s.store, err = eventdb.New(db)
-	errs = append(errs, err, s.follow(db))
-	s.accounts, err = accounts.New(accounts.Config{DB: db, Fresh: s.revocations.Fresh, OnChange: s.revoked})
-	errs = append(errs, err)
-	s.sessions, err = session.New(session.Config{
-		Store: db.Sessions(), IdleTimeout: s.settings.Sessions.IdleTimeout, AbsoluteTimeout: s.settings.Sessions.AbsoluteTimeout,
-		OnFlushError: func(err error) { s.log.Error("sessions: last seen not written", "error", err) },
-	})
-	errs = append(errs, err)
-	secrets := s.secrets()
-	issuer, audience := s.settings.Tokens.Issuer, s.settings.Tokens.Audience
-	if s.listener != nil {
-		issuer, audience = s.settings.IssuerAt(s.listener.Addr().String())
-	}
-	s.tokens, err = token.New(token.Config{
-		Store: db.Grants(), KeyStore: db.TokenKeys(), Secret: secrets[0], PreviousSecrets: secrets[1:],
-		Algorithm: token.Algorithm(s.settings.Tokens.Algorithm), Issuer: issuer, Audience: audience,
-		AccessTTL: s.settings.Tokens.AccessTTL, RefreshTTL: s.settings.Tokens.RefreshTTL,
-		OnKeyError: func(err error) { s.log.Warn("tokens: signing keys", "error", err) },
-	})
+	s.store, err = eventdb.New(s.db)
+	errs = append(errs, err, s.follow(s.db))
+	s.accounts, err = accounts.New(accounts.Config{DB: s.db, Fresh: s.revocations.Fresh, OnChange: s.revoked})
 	errs = append(errs, err)
 	env := apikey.Live
 	if s.settings.Environment == config.Development {
@@ -147,57 +114,27 @@ func (s *Server) prepareStores(modules []module.Module) (*sqlstore.DB, error) {
 		scopes = append(scopes, scope.Name)
 	}
 	s.keys, err = apikey.New(apikey.Config{
-		Store: db.Keys(), Env: env, Scopes: scopes, Fresh: s.revocations.Fresh, OnChange: s.revoked,
+		Store: s.db.Keys(), Env: env, Scopes: scopes, Fresh: s.revocations.Fresh, OnChange: s.revoked,
 		OnFlushError: func(err error) { s.log.Error("API keys: last use not written", "error", err) },
 	})
 	errs = append(errs, err)
-	return db, errors.Join(errs...)
+	return errors.Join(errs...)
 }
 
-// compile makes routes, document and policy of one declaration.
-func (s *Server) compile(db *sqlstore.DB, modules []module.Module) error {
+// prepareRoutes asks, once, for the routes that do not depend on the settings.
+func (s *Server) prepareRoutes(modules []module.Module) error {
+	s.modules = modules
 	shown, err := pages.New()
 	if err != nil {
 		return err
 	}
-	routes := append(s.api.Routes(), shown.Routes()...)
+	s.routes = shown.Routes()
 	for _, m := range modules {
 		if m.Routes != nil {
-			routes = append(routes, m.Routes(module.Host{DB: db})...)
+			s.routes = append(s.routes, m.Routes(module.Host{DB: s.db})...)
 		}
 	}
-	var errs []error
-	s.api.Document, err = openapi.Document(openapi.Info{
-		Title: "Merlon", Version: s.version, Description: "Accounts, sessions, tokens, API keys and security events, and the modules of this server.",
-	}, routes)
-	errs = append(errs, err)
-
-	cfg := policy(s.settings, routes, s.log)
-	cfg.Recorder = &s.recorder
-	if s.settings.OperationsListen != "" {
-		s.metrics = operations.NewMetrics()
-		cfg.Observe = s.metrics.Observe
-	}
-	if s.limits != nil {
-		cfg.RateLimit.Store = s.limits
-	}
-	cfg.OnUnknownPath = func(x *exchange.Exchange) { s.watch.UnknownPath(x.Client, x.Request.URL.Path) }
-	cfg.Authn = authn.Config{Sessions: authn.Sessions(s.sessions, s.api), Keys: authn.Keys(s.keys, s.api), Tokens: authn.Tokens(s.tokens, s.api)}
-	s.guard, err = merlon.New(cfg)
-	errs = append(errs, err)
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
-	if s.metrics != nil {
-		errs = append(errs, s.metrics.Read(s.sources()))
-	}
-	s.api.Limits, s.api.CSRF = s.guard.Limiter(), s.guard.CSRF()
-	mux := http.NewServeMux()
-	for _, r := range routes {
-		mux.Handle(r.Policy.Pattern, r.Endpoint)
-	}
-	s.handler = s.guard.Handler(mux)
-	return errors.Join(errs...)
+	return nil
 }
 
 // allScopes returns the scopes of the service and its modules.

@@ -2,55 +2,153 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
+	"errors"
 	"log/slog"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/server/internal/config"
 )
 
-// Reload reads the files of the certificate again. A good one is served to the
-// connections that are made from then on, and those that are open go on; a bad one
-// changes nothing. All else needs a restart: Reload reads src to tell which settings
-// have changed since the start, and what is wrong with them. It is called between
-// [Server.Listen] and [Server.Close], by one goroutine.
-func (s *Server) Reload(src Source) {
-	s.reloadCertificate()
-	set, problems := config.Load(config.Source(src))
-	if config.Fatal(problems) {
-		for _, p := range problems {
-			s.log.Error("reload: the settings are wrong: a restart would fail", "problem", p.String())
-		}
-		s.events.Record(audit.ConfigRefused("settings"))
-		return
-	}
-	if names := config.Changed(s.settings, set); len(names) > 0 {
-		s.log.Warn("reload: settings have changed that need a restart", "settings", strings.Join(names, " "))
-		return
-	}
-	s.log.Info("reload: the settings are those in force")
+// errReload is the error of a reload that was refused. What is wrong is in the log.
+var errReload = errors.New("server: the reload was refused: the settings from before it are in force")
+
+// Reload reads the settings and the certificate again, checks them as [CheckSettings]
+// does, and puts them in force as a whole: requests that have begun end by the former
+// ones, and counts, sessions and connections go on. Where anything is wrong, critical
+// in production, or takes a restart, nothing of it is taken over, the log says what it
+// is and an error is returned. A renewed certificate does not wait for settings to be
+// mended: where these are refused, that of the settings in force is read all the same.
+//
+// It is called between [Server.Listen] and [Server.Close], by one goroutine.
+func (s *Server) Reload(ctx context.Context, src Source) error {
+	err := s.reload(ctx, src)
+	s.reloads.ended(err == nil)
+	return err
 }
 
-func (s *Server) reloadCertificate() {
-	if s.tls == nil {
-		return
+func (s *Server) reload(ctx context.Context, src Source) error {
+	former := s.now()
+	set, problems := CheckSettings(src)
+	set.set.KeepGenerated(former.settings)
+	if Fatal(problems) {
+		return s.refuse(former, problems)
 	}
-	pair, unnamed, problems := config.Certificate(s.settings.TLS, s.settings.Hosts, time.Now())
-	if len(problems) > 0 {
-		for _, p := range problems {
-			s.log.Error("reload: the certificate cannot be served: the one before is", "problem", p.String())
+	changed := config.Changed(former.settings, set.set)
+	if restarts := config.Restarts(former.settings, set.set); len(restarts) > 0 {
+		var names []string
+		for _, r := range restarts {
+			names = append(names, r.Name)
+			s.log.Error("reload: a setting has changed that takes a restart: nothing is taken over", "setting", r.Name, "why", r.Why)
 		}
-		s.events.Record(audit.ConfigRefused("certificate", slog.String("id", problems[0].ID)))
-		return
+		s.events.Record(audit.ConfigRefused("settings", slog.String("reason", "restart"), slog.String("settings", strings.Join(names, " "))))
+		return s.onlyCertificate(former)
 	}
-	if before := s.certificate.pair.Load(); bytes.Equal(before.Certificate[0], pair.Certificate[0]) && len(before.Certificate) == len(pair.Certificate) {
+	next, err := s.generate(set.set, former)
+	if err == nil {
+		err = s.startTokens(ctx, next, former)
+	}
+	if err == nil && s.eventLog != nil {
+		err = s.eventLog.SetChainSecret(secrets(set.set)[0])
+	}
+	if err != nil {
+		if next != nil {
+			next.end()
+		}
+		for _, one := range causes(err) {
+			s.log.Error("reload: the settings cannot be served: those from before are", "error", one)
+		}
+		s.events.Record(audit.ConfigRefused("settings", slog.String("reason", "error")))
+		return errReload
+	}
+	for _, p := range problems {
+		if p.AtLeast("medium") {
+			s.log.Warn("reload: a finding", "problem", p.String())
+		}
+	}
+	s.put(former, next, changed)
+	return nil
+}
+
+// refuse says what is wrong with settings that are not taken over.
+func (s *Server) refuse(former *generation, problems []Problem) error {
+	first, settings := "", false
+	for _, p := range problems {
+		if !p.Fatal {
+			continue
+		}
+		if first == "" {
+			first = p.ID
+		}
+		if config.OfCertificate(p.ID) {
+			s.log.Error("reload: the certificate cannot be served: the one before is, and nothing is taken over", "problem", p.String())
+			continue
+		}
+		settings = true
+		s.log.Error("reload: the settings are wrong: those from before are in force", "problem", p.String())
+	}
+	if !settings {
+		s.events.Record(audit.ConfigRefused("certificate", slog.String("id", first)))
+		return errReload
+	}
+	s.events.Record(audit.ConfigRefused("settings", slog.String("reason", "wrong"), slog.String("id", first)))
+	return s.onlyCertificate(former)
+}
+
+// onlyCertificate takes over the certificate of the settings in force, though other
+// settings were refused.
+func (s *Server) onlyCertificate(former *generation) error {
+	if s.tls == nil {
+		return errReload
+	}
+	pair, unnamed, found := config.Certificate(former.settings.TLS, former.settings.Hosts, time.Now())
+	for _, p := range found {
+		s.log.Error("reload: the certificate cannot be served: the one before is", "problem", p.String())
+	}
+	if len(found) == 0 {
+		s.serve(pair, unnamed)
+	}
+	return errReload
+}
+
+// put puts next in force.
+func (s *Server) put(former, next *generation, changed []string) {
+	s.connections.Change(connectionLimit(next.settings, s.log))
+	s.events.SetPrivacy(next.privacy)
+	s.take(next)
+	if len(changed) > 0 {
+		names := strings.Join(changed, " ")
+		s.log.Info("reload: other settings are in force", "settings", names)
+		s.events.Record(audit.ConfigChanged("settings", slog.String("settings", names)))
+	} else {
+		s.log.Info("reload: the settings are those in force")
+	}
+	if !former.settings.SecretKeyGenerated && !slices.ContainsFunc(next.settings.SecretKeyPrevious, former.settings.SecretKey.Equal) &&
+		!next.settings.SecretKey.Equal(former.settings.SecretKey) {
+		s.log.Warn("reload: secret_key is another and secret_key_previous does not hold the former one: what was signed with it has ended")
+	}
+	if slices.ContainsFunc(changed, func(name string) bool { return strings.HasPrefix(name, "insecure_shadow.") }) {
+		s.recordShadow()
+	}
+	if next.pair != nil {
+		s.serve(next.pair, next.unnamed)
+	}
+}
+
+// serve serves pair, which is good, unless it is the one that is.
+func (s *Server) serve(pair *tls.Certificate, unnamed []string) {
+	if before := s.certificate.pair.Load(); slices.EqualFunc(before.Certificate, pair.Certificate, bytes.Equal) {
 		s.log.Info("reload: the certificate is the one in force", "not_after", pair.Leaf.NotAfter.UTC())
 		return
 	}
-	s.certificate.pair.Store(pair)
+	s.certificate.replace(pair)
 	sum := sha256.Sum256(pair.Certificate[0])
 	fingerprint := hex.EncodeToString(sum[:])
 	s.log.Info("reload: a new certificate is served", "not_after", pair.Leaf.NotAfter.UTC(), "sha256", fingerprint)
@@ -58,4 +156,26 @@ func (s *Server) reloadCertificate() {
 		s.log.Warn("reload: the certificate does not name some of hosts", "id", "merlon.W036", "hosts", strings.Join(unnamed, " "))
 	}
 	s.events.Record(audit.ConfigChanged("certificate", slog.String("sha256", fingerprint)))
+}
+
+// reloads are how the last reload ended, for the metrics.
+type reloads struct {
+	mu        sync.Mutex
+	refused   bool
+	succeeded time.Time
+}
+
+func (r *reloads) ended(ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.refused = !ok
+	if ok {
+		r.succeeded = time.Now()
+	}
+}
+
+func (r *reloads) last() (ok bool, succeeded time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !r.refused, r.succeeded
 }

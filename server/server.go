@@ -12,26 +12,26 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/merlonhq/merlon"
 	"github.com/merlonhq/merlon/apikey"
 	"github.com/merlonhq/merlon/audit"
+	"github.com/merlonhq/merlon/exchange"
 	"github.com/merlonhq/merlon/pattern"
+	"github.com/merlonhq/merlon/report"
 	"github.com/merlonhq/merlon/revocation"
 	"github.com/merlonhq/merlon/server/internal/accounts"
-	"github.com/merlonhq/merlon/server/internal/api"
 	"github.com/merlonhq/merlon/server/internal/config"
 	"github.com/merlonhq/merlon/server/internal/eventdb"
 	"github.com/merlonhq/merlon/server/internal/listener"
 	"github.com/merlonhq/merlon/server/internal/operations"
 	"github.com/merlonhq/merlon/server/internal/sqlite"
 	"github.com/merlonhq/merlon/server/module"
-	"github.com/merlonhq/merlon/session"
-	"github.com/merlonhq/merlon/token"
+	"github.com/merlonhq/merlon/store/sqlstore"
 )
 
 // Config says what a [Server] serves.
@@ -51,32 +51,36 @@ type Config struct {
 // A Server is the service. Its life is [New], [Server.Listen], [Server.Serve],
 // [Server.Close].
 type Server struct {
-	settings config.Settings
+	settings config.Settings // of the start: those that take a restart are in force
 	version  string
 	log      *slog.Logger
 
 	// Made by prepare, which opens nothing.
 	database database
 	outages  *databaseBreaker // nil for none
+	db       *sqlstore.DB
 	store    *eventdb.Store
 	accounts *accounts.Store
-	sessions *session.Manager
-	tokens   *token.Manager
 	keys     *apikey.Manager
-	api      *api.API
-	guard    *merlon.Guard
-	handler  http.Handler
+	modules  []module.Module
+	routes   []module.Route // of the pages and the modules
+	reports  *report.Collector
 	tls      *tls.Config // nil for clear text
 	recorder recorder
 	limits   *sharedLimits // nil in memory
-	privacy  *audit.Privacy
 	watch    *pattern.Watch
 
 	revocations *revocation.Watch
 	broadcast   *broadcast // nil without Redis
+	current     atomic.Pointer[generation]
+
+	countsMu sync.Mutex
+	counted  map[string]exchange.Count // by former generations
+	reloads  reloads
 
 	lock     *sqlite.DirLock
 	events   *audit.Pipeline
+	eventLog *audit.File // nil for none
 	listener net.Listener
 	redirect net.Listener // clear text beside TLS; nil for none
 
@@ -95,7 +99,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if s.log == nil {
 		s.log = slog.Default()
 	}
-	s.connections = connectionLimit(s.settings, s.log)
+	s.connections = listener.New(connectionLimit(s.settings, s.log))
 	if err := s.takeAnyPort(); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -126,7 +130,7 @@ func (s *Server) open(ctx context.Context, modules []module.Module) error {
 	if _, err := s.database.Up(ctx, sets...); err != nil {
 		return err
 	}
-	if err := s.tokens.Start(ctx); err != nil {
+	if err := s.startTokens(ctx, s.now(), nil); err != nil {
 		return err
 	}
 	return s.openEvents(ctx, s.store)
@@ -142,7 +146,7 @@ func (s *Server) openEvents(ctx context.Context, events *eventdb.Store) error {
 		if err != nil {
 			return err
 		}
-		torn = file.TornLine()
+		s.eventLog, torn = file, file.TornLine()
 		sinks = append(sinks, audit.Output{Name: "file", Sink: file, Filter: only(s.settings.Audit.FileOnly)})
 	}
 	database := audit.Output{Name: "database", Sink: events, Filter: only(s.settings.Audit.DatabaseOnly)}
@@ -154,7 +158,7 @@ func (s *Server) openEvents(ctx context.Context, events *eventdb.Store) error {
 	if s.settings.Audit.Stdout {
 		sinks = append(sinks, audit.Output{Name: "stdout", Sink: audit.NewWriterSink(stdout{}), Optional: true, Filter: only(s.settings.Audit.StdoutOnly)})
 	}
-	pipeline, err := audit.New(audit.Config{Sinks: sinks, ErrorLog: s.log, Privacy: s.privacy, Wait: waits(s.settings.Audit)})
+	pipeline, err := audit.New(audit.Config{Sinks: sinks, ErrorLog: s.log, Privacy: s.now().privacy, Wait: waits(s.settings.Audit)})
 	if err != nil {
 		for _, o := range sinks {
 			err = errors.Join(err, o.Sink.Close())
@@ -211,10 +215,11 @@ func (s *Server) Listen() error {
 		}
 	}
 	if s.metrics != nil {
-		if s.operations, err = net.Listen("tcp", s.settings.OperationsListen); err != nil {
+		if s.operations, err = listenWithin(listener.New(operationsLimit(s.log)), s.settings.OperationsListen); err != nil {
 			return fmt.Errorf("cannot listen on operations_listen %s: %w: stop what listens there, or write another address", s.settings.OperationsListen, err)
 		}
 	}
+	s.reloads.ended(true)
 	// The first event of a run: what is done before serving comes after it.
 	s.events.Record(audit.Started(s.version, s.settings.Environment))
 	s.recordShadow()
@@ -242,7 +247,7 @@ func (s *Server) RedirectAddr() string {
 // httpServer returns a server of the one policy, over TLS when encryption is not nil.
 func (s *Server) httpServer(encryption *tls.Config) *http.Server {
 	return &http.Server{
-		Handler:           s.closing(s.handler),
+		Handler:           s.closing(http.HandlerFunc(s.serveHTTP)),
 		TLSConfig:         encryption,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
@@ -264,11 +269,12 @@ func (s *Server) Serve(ctx context.Context) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var loops errgroup.Group
-	loops.Go(func() error { return s.sessions.Run(background) })
-	loops.Go(func() error { return s.tokens.Run(background) })
+	loops.Go(func() error { return s.now().sessions.Run(background) }) // what a reload makes shares what was seen
+	loops.Go(func() error { return s.runTokens(background) })
 	loops.Go(func() error { return s.keys.Run(background) })
 	loops.Go(func() error { return s.following(background) })
 	loops.Go(func() error { s.sweep(background); return nil })
+	loops.Go(func() error { s.certificate.tickets.run(background); return nil })
 
 	failed := make(chan error, 3)
 	observed := s.serveOperations(failed)
@@ -280,7 +286,9 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	go func() {
 		if s.tls != nil {
-			failed <- main.ServeTLS(s.listener, "", "") // the certificate is in TLSConfig
+			// Not ServeTLS, which serves a copy of the configuration: the keys of its
+			// tickets would never change.
+			failed <- main.Serve(tls.NewListener(s.listener, s.tls))
 			return
 		}
 		failed <- main.Serve(s.listener)
@@ -325,13 +333,14 @@ func (s *Server) sweep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			if _, err := s.sessions.Sweep(ctx, now); err != nil && ctx.Err() == nil {
+			g := s.now()
+			if _, err := g.sessions.Sweep(ctx, now); err != nil && ctx.Err() == nil {
 				s.log.Error("sessions: expired ones not deleted", "error", err)
 			}
-			if _, err := s.tokens.Sweep(ctx, now); err != nil && ctx.Err() == nil {
+			if _, err := g.tokens.Sweep(ctx, now); err != nil && ctx.Err() == nil {
 				s.log.Error("tokens: expired ones not deleted", "error", err)
 			}
-			if err := s.sweepEvents(ctx, now.Add(-s.settings.Audit.DatabaseKeepFor)); err != nil && ctx.Err() == nil {
+			if err := s.sweepEvents(ctx, now.Add(-g.settings.Audit.DatabaseKeepFor)); err != nil && ctx.Err() == nil {
 				s.log.Error("events: old ones not deleted from the database", "error", err)
 			}
 			if _, err := s.keys.Sweep(ctx, now); err != nil && ctx.Err() == nil {
@@ -357,6 +366,9 @@ func (s *Server) sweepEvents(ctx context.Context, before time.Time) error {
 // Serve has returned or instead of it.
 func (s *Server) Close() error {
 	var errs []error
+	if g := s.now(); g != nil {
+		g.end()
+	}
 	for _, l := range []net.Listener{s.listener, s.redirect, s.operations} {
 		if l == nil {
 			continue

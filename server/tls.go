@@ -2,11 +2,8 @@ package server
 
 import (
 	"crypto/tls"
-	"errors"
 	"sync/atomic"
 	"time"
-
-	"github.com/merlonhq/merlon/server/internal/config"
 )
 
 // suites are those of TLS 1.2 that keep past traffic secret when the key leaks and
@@ -22,33 +19,31 @@ func suites() []uint16 {
 // serving is the certificate that is served with. Another can take its place while
 // connections are made.
 type serving struct {
-	pair atomic.Pointer[tls.Certificate]
+	pair    atomic.Pointer[tls.Certificate]
+	tickets tickets
 }
 
 func (s *serving) get(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.pair.Load(), nil }
 
-// encryption returns how TLS is served, with the certificate of the settings, which
-// it gives to served; nil for clear text.
-func encryption(set config.Settings, served *serving) (*tls.Config, error) {
-	pair, _, found := config.Certificate(set.TLS, set.Hosts, time.Now())
-	if len(found) > 0 {
-		var errs []error
-		for _, p := range found {
-			errs = append(errs, errors.New(p.String()))
-		}
-		return nil, errors.Join(errs...)
-	}
+// encryption returns how TLS is served, with the certificate and the session tickets of
+// served; nil for clear text.
+func encryption(pair *tls.Certificate, served *serving) *tls.Config {
 	if pair == nil {
-		return nil, nil
+		return nil
 	}
 	served.pair.Store(pair)
-	return &tls.Config{
+	c := &tls.Config{
 		GetCertificate: served.get,
 		MinVersion:     tls.VersionTLS12,
 		CipherSuites:   suites(),
-		// crypto/tls issues tickets for seven days, which cannot be shortened: whoever
-		// steals the key of the tickets reads, or resumes, as much of the past. Without
-		// them each connection is a handshake of its own.
-		SessionTicketsDisabled: true,
-	}, nil
+		NextProtos:     []string{"h2", "http/1.1"},
+	}
+	served.tickets.begin(c, time.Now().Round(0))
+	return c
+}
+
+// replace serves another certificate to the connections that are made from now on.
+func (s *serving) replace(pair *tls.Certificate) {
+	s.pair.Store(pair)
+	s.tickets.forget(time.Now().Round(0))
 }

@@ -103,6 +103,18 @@ func New(cfg Config) (*Manager, error) {
 	}, nil
 }
 
+// WithTimeouts returns a manager of the same sessions with other time-outs, for a configuration that changes while
+// requests are served. What either of the two has seen both know, and the Run of one of them is enough.
+func (m *Manager) WithTimeouts(idle, absolute time.Duration) (*Manager, error) {
+	next, err := New(Config{Store: m.store, IdleTimeout: idle, AbsoluteTimeout: absolute, MaxPerUser: m.maxPerUser,
+		Now: m.now, OnFlushError: m.onFlushError})
+	if err != nil {
+		return nil, err
+	}
+	next.seen = m.seen
+	return next, nil
+}
+
 // Meta is what is recorded about where a session was created.
 type Meta struct {
 	Address   netip.Addr

@@ -404,3 +404,31 @@ func BenchmarkVerify(b *testing.B) {
 		}
 	}
 }
+
+func TestOtherTimeOutsAreOfTheSameSessions(t *testing.T) {
+	f := newFixture(t, nil)
+	token, _, err := f.Create(t.Context(), "usr_a", session.Meta{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	next, err := f.WithTimeouts(10*time.Minute, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Seen by the one, which has not written it, and so by the other.
+	if _, err := f.Verify(t.Context(), token, f.now.Add(9*time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := next.Verify(t.Context(), token, f.now.Add(18*time.Minute)); err != nil {
+		t.Errorf("seen nine minutes ago: %v", err)
+	}
+	if _, err := next.Verify(t.Context(), token, f.now.Add(28*time.Minute)); !errors.Is(err, session.ErrExpired) {
+		t.Errorf("seen ten minutes ago: %v, want ErrExpired", err)
+	}
+	if _, err := f.Verify(t.Context(), token, f.now.Add(28*time.Minute)); err != nil {
+		t.Errorf("by the former time-outs: %v", err)
+	}
+	if _, err := f.WithTimeouts(time.Hour, time.Minute); err == nil {
+		t.Error("an idle time-out above the absolute one is accepted")
+	}
+}

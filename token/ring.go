@@ -208,3 +208,11 @@ func (m *Manager) use(keys []*signingKey) error {
 	m.ring.Store(&ring{keys: keys, verifier: v, jwks: jwks})
 	return nil
 }
+
+// Look brings the signing keys in line with the store at once, as Run does once a minute.
+func (m *Manager) Look(ctx context.Context) error {
+	if err := m.loadKeys(ctx, m.now(), false); err != nil {
+		return fmt.Errorf("token: signing keys: %w", err)
+	}
+	return nil
+}

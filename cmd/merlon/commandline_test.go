@@ -20,12 +20,12 @@ func TestHelp(t *testing.T) {
 		want     []string
 		examples bool
 	}{
-		{args: nil, want: []string{"Usage: merlon <command>", "demo", "serve", "users create", "migrate status", "migrate up", "check", "config print", "config init", "secrets generate", "health", "version"}},
+		{args: nil, want: []string{"Usage: merlon <command>", "demo", "serve", "users create", "migrate status", "migrate up", "check", "config print", "config init", "secrets generate", "tokens rotate", "health", "version"}},
 		{args: []string{"--help"}, want: []string{"Usage: merlon <command>"}},
 		{args: []string{"-h"}, want: []string{"Usage: merlon <command>"}},
 		{args: []string{"demo", "--help"}, want: []string{"--listen", "--data", "--json"}, examples: true},
 		{args: []string{"demo", "-h"}, want: []string{"--listen"}, examples: true},
-		{args: []string{"serve", "--help"}, want: []string{"--config", "--listen"}, examples: true},
+		{args: []string{"serve", "--help"}, want: []string{"--config", "--listen", "--[no-]watch"}, examples: true},
 		{args: []string{"users", "--help"}, want: []string{"users create"}},
 		{args: []string{"users", "create", "--help"}, want: []string{"--username", "--email", "--role", "--password-stdin", "--config"}, examples: true},
 		{args: []string{"health", "--help"}, want: []string{"--url", "--config", "http://127.0.0.1:8080", "--url https://api.example.com"}, examples: true},
@@ -36,6 +36,7 @@ func TestHelp(t *testing.T) {
 		{args: []string{"migrate", "status", "--help"}, want: []string{"--config", "--json"}, examples: true},
 		{args: []string{"migrate", "up", "--help"}, want: []string{"--config", "--dry-run", "--json"}, examples: true},
 		{args: []string{"secrets", "generate", "--help"}, want: []string{"--output", "--json"}, examples: true},
+		{args: []string{"tokens", "rotate", "--help"}, want: []string{"--config", "--notice", "--leaked", "--json"}, examples: true},
 		{args: []string{"version", "--help"}, want: []string{"Usage: merlon version"}},
 	} {
 		t.Run(strings.Join(append([]string{"merlon"}, tt.args...), " "), func(t *testing.T) {

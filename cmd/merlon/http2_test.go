@@ -5,9 +5,13 @@ package main_test
 import (
 	"bytes"
 	"crypto/tls"
+	"crypto/x509"
+	"io"
 	"net"
+	"path/filepath"
 	"strconv"
-	"sync/atomic"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -106,35 +110,45 @@ func TestHTTP2BodiesAreAsLongAsTheySay(t *testing.T) {
 	s.stop()
 }
 
-// tickets counts what a server gives to resume with.
-type tickets struct {
-	tls.ClientSessionCache
-	given atomic.Int32
-}
-
-func (c *tickets) Put(key string, state *tls.ClientSessionState) {
-	if state != nil {
-		c.given.Add(1)
-	}
-	c.ClientSessionCache.Put(key, state)
-}
-
-// Tickets of crypto/tls live seven days, and whoever has their key resumes and
-// reads. There are none.
-func TestTLSSessionsAreNotResumed(t *testing.T) {
+// A connection that ends is taken up again with a ticket, until another certificate is
+// served.
+func TestTLSSessionsAreResumedUntilAnotherCertificateIsServed(t *testing.T) {
 	t.Parallel()
-	s := startSecure(t, t.TempDir(), "")
+	dir := t.TempDir()
+	s := startSecure(t, dir, "", "--no-watch")
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-		cache := &tickets{ClientSessionCache: tls.NewLRUClientSessionCache(8)}
-		tr := newTransport()
-		tr.DisableKeepAlives = true // each request is a connection of its own
-		tr.TLSClientConfig = &tls.Config{RootCAs: s.pool, ServerName: "api.example.com", ClientSessionCache: cache, MinVersion: version, MaxVersion: version}
-		c := client{url: "https://" + s.tlsAddress, transport: tr, header: []string{"Host", "api.example.com"}}
-		for range 2 {
-			c.call(t, 200, "GET", "/health", nil)
+		pool := x509.NewCertPool()
+		pool.AppendCertsFromPEM([]byte(read(t, filepath.Join(dir, "cert.pem"))))
+		cfg := &tls.Config{RootCAs: pool, ServerName: "api.example.com", ClientSessionCache: tls.NewLRUClientSessionCache(1), MinVersion: version, MaxVersion: version}
+		resumed := func() bool {
+			t.Helper()
+			conn, err := tls.DialWithDialer(&net.Dialer{Timeout: patience}, "tcp", s.tlsAddress, cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			_ = conn.SetDeadline(time.Now().Add(patience))
+			if _, err := io.WriteString(conn, "GET /health HTTP/1.1\r\nHost: api.example.com\r\nConnection: close\r\n\r\n"); err != nil {
+				t.Fatal(err)
+			}
+			if a, err := io.ReadAll(conn); err != nil || !bytes.HasPrefix(a, []byte("HTTP/1.1 200 ")) {
+				t.Fatalf("%v: %s", err, a)
+			}
+			return conn.ConnectionState().DidResume
 		}
-		if n := cache.given.Load(); n != 0 {
-			t.Errorf("%s: %d tickets", tls.VersionName(version), n)
+		if resumed() {
+			t.Errorf("%s: the first one was resumed", tls.VersionName(version))
+		}
+		if !resumed() {
+			t.Errorf("%s: the second one was not resumed", tls.VersionName(version))
+		}
+		certificate(t, dir)
+		pool.AppendCertsFromPEM([]byte(read(t, filepath.Join(dir, "cert.pem"))))
+		before := strings.Count(s.stderr.String(), "a new certificate is served")
+		s.signal(syscall.SIGHUP)
+		eventually(t, "another certificate", func() bool { return strings.Count(s.stderr.String(), "a new certificate is served") > before })
+		if resumed() {
+			t.Errorf("%s: a session of the former certificate was resumed", tls.VersionName(version))
 		}
 	}
 }

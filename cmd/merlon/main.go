@@ -59,6 +59,7 @@ type commands struct {
 	Check   checkCommand   `cmd:"" help:"Say what is wrong or weak about the settings."`
 	Config  configCommand  `cmd:"" help:"Print the settings, or write a file to begin with."`
 	Secrets secretsCommand `cmd:"" help:"Make secrets."`
+	Tokens  tokensCommand  `cmd:"" help:"Rotate the keys that sign access tokens."`
 	Events  eventsCommand  `cmd:"" help:"Read security events, and verify their log."`
 	Health  healthCommand  `cmd:"" help:"Ask a running server whether it is ready: exit 0 if it is, 1 if not."`
 	Version versionCommand `cmd:"" help:"Print the version."`

@@ -27,12 +27,12 @@ type secure struct {
 	pool       *x509.CertPool
 }
 
-func startSecure(t *testing.T, dir, more string) secure {
+func startSecure(t *testing.T, dir, more string, flags ...string) secure {
 	t.Helper()
 	pool := certificate(t, dir)
 	config := write(t, dir, "merlon.yaml", productionTLS+"redirect_listen: \"127.0.0.1:0\"\n"+more)
 	createUser(t, merlon("--config", config).in(dir), "warden", passphrase, "admin")
-	s := startService(t, merlon("--config", config).in(dir))
+	s := startService(t, merlon(append(flags, "--config", config)...).in(dir))
 	at := s.line(s.stderr, `time=\S+ level=INFO msg="redirecting clear text to https" address=(\S+)`)[1]
 
 	tr := newTransport()

@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/merlonhq/merlon/server"
 )
@@ -15,13 +16,15 @@ import (
 type serveCommand struct {
 	Config string `help:"Read the settings from this YAML file." placeholder:"FILE" type:"path"`
 	Listen string `help:"Listen here instead of where the settings say." placeholder:"ADDR"`
+	Watch  bool   `help:"Reload when the settings file, a secret's file or the certificate changes." default:"true" negatable:""`
 }
 
 func (serveCommand) examples() string {
 	return `Example:
   merlon serve --config /etc/merlon/merlon.yaml
 
-SIGHUP reads the certificate again, and tells which settings need a restart.
+SIGHUP reads settings, secrets and certificate again, and puts them in force as a
+whole or not at all; so does a change of their files, unless --no-watch is given.
 
 Exit codes: 0 after an orderly end, 1 when serving failed, 2 when the settings are
 wrong, the certificate among them, or a finding is critical in production: every
@@ -56,17 +59,33 @@ func (cmd serveCommand) Run(ctx context.Context, c console) error {
 	return errors.Join(err, srv.Close())
 }
 
-// serve serves until ctx ends, and reloads at each hangup.
+// watchInterval is how often the files are looked at. What has changed is taken over when
+// it has been the same for two looks.
+const watchInterval = 2 * time.Second
+
+// serve serves until ctx ends, and reloads at each hangup and when files have changed.
 func (cmd serveCommand) serve(ctx context.Context, srv *server.Server, hangups <-chan os.Signal) error {
 	ended := make(chan struct{})
 	var reloads sync.WaitGroup
 	reloads.Go(func() {
+		src := server.Source{File: cmd.Config, Listen: cmd.Listen, Environ: os.Environ()}
+		watch := srv.Watch(src)
+		var looks <-chan time.Time // never, without --watch
+		if cmd.Watch {
+			tick := time.NewTicker(watchInterval)
+			defer tick.Stop()
+			looks = tick.C
+		}
 		for {
 			select {
 			case <-ended:
 				return
 			case <-hangups:
-				srv.Reload(server.Source{File: cmd.Config, Listen: cmd.Listen, Environ: os.Environ()})
+				_ = srv.Reload(ctx, src) // the log says why not
+			case <-looks:
+				if watch.Changed() {
+					_ = srv.Reload(ctx, src)
+				}
 			}
 		}
 	})

@@ -63,6 +63,12 @@ func Certificate(set TLS, hosts []string, now time.Time) (pair *tls.Certificate,
 	return &p, unnamed, nil
 }
 
+// OfCertificate reports whether a problem of this id is of the certificate, and of no
+// setting.
+func OfCertificate(id string) bool {
+	return id == idCertificate || id == idCertificateTime || id == idCertificateHosts
+}
+
 // firstCertificate returns the certificate that stands first, or why there is none.
 func firstCertificate(text []byte) (leaf *x509.Certificate, why string) {
 	for {

@@ -16,6 +16,7 @@ type Setting struct {
 	Default  string // in production, as it is written in the file
 	Meaning  string // one sentence
 	Secret   bool   // its value may also be in a file of its own, and is never shown
+	Restart  bool   // a change takes a restart; others take a reload
 }
 
 // Reference describes every setting, in the order of the table.
@@ -25,7 +26,7 @@ func Reference() []Setting {
 	var out []Setting
 	for _, f := range settings() {
 		place := f.place(&s)
-		one := Setting{Name: f.name, Variable: variableOf(f.name), Accepts: accepts(place, f.spec), Default: yamlValue(place), Meaning: mean[f.name]}
+		one := Setting{Name: f.name, Variable: variableOf(f.name), Accepts: accepts(place, f.spec), Default: yamlValue(place), Meaning: mean[f.name], Restart: NeedsRestart(f.name) != ""}
 		switch p := place.(type) {
 		case *Secret:
 			one.Secret, one.Default = true, yamlText(p.Reveal()) // what is built in is no secret

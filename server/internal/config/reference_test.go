@@ -52,8 +52,9 @@ value, in [checks.md](checks.md). ` + "`merlon config init`" + ` writes a file w
 		if strings.Contains(s.Default, "see below") {
 			def = s.Default
 		}
-		b.WriteString("| " + cell(s.Name) + " | " + cell(s.Variable) + " | " + def + " | " + s.Accepts + " | " + s.Meaning + " |\n")
+		b.WriteString("| " + cell(s.Name) + " | " + cell(s.Variable) + " | " + def + " | " + s.Accepts + " | " + s.Meaning + map[bool]string{true: " †"}[s.Restart] + " |\n")
 	}
+	b.WriteString("\n† A change takes a restart. All others are put in force by a [reload](operating.md#reload).\n")
 	b.WriteString("\nA secret may also be in the file that its variable with `_FILE` names, in `/run/secrets/<name>`\nor in `$CREDENTIALS_DIRECTORY/<name>`: in one place only.\n")
 	b.WriteString("\n## A rule of rate_limits.rules\n\n| member | default | takes | for |\n|---|---|---|---|\n")
 	for _, s := range config.RuleReference() {

@@ -53,6 +53,9 @@ func Template() []byte {
 		case len(f.spec.oneOf) > 1, strings.Contains(takes, " to "):
 			comment += " Takes " + takes + "."
 		}
+		if NeedsRestart(f.name) != "" {
+			comment += " A change takes a restart."
+		}
 		b.WriteString(indent + comment + "\n")
 		switch p := f.place(&s).(type) {
 		case *Secret:

@@ -23,9 +23,8 @@ type Config struct {
 
 // A Limit holds the connections of all its listeners together.
 type Limit struct {
-	cfg Config
-
 	mu   sync.Mutex
+	cfg  Config
 	open int
 	of   map[netip.Prefix]int // no more entries than open connections
 	sum  Counts
@@ -41,6 +40,14 @@ type Counts struct {
 
 // New returns a limit.
 func New(cfg Config) *Limit { return &Limit{cfg: cfg, of: map[netip.Prefix]int{}} }
+
+// Change bounds by cfg from now on. Connections that are open stay, and are counted as
+// they were taken.
+func (l *Limit) Change(cfg Config) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cfg = cfg
+}
 
 // Listen returns inner, with what is beyond the limit closed as it is accepted. It
 // does not wait for another to end: whoever is refused learns it at once, and what
@@ -92,9 +99,9 @@ func (c *conn) Close() error {
 
 // take takes a place for a connection of remote.
 func (l *Limit) take(remote net.Addr) (release func(), ok bool) {
-	network, counted := l.network(remote)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	network, counted := l.network(remote)
 	switch {
 	case l.open >= l.cfg.Max:
 		l.sum.RefusedMax++

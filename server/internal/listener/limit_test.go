@@ -136,3 +136,30 @@ func end(t *testing.T, l *listener.Limit, c net.Conn, want int) {
 		}
 	}
 }
+
+func TestLimitsChangeWhileConnectionsAreOpen(t *testing.T) {
+	var log bytes.Buffer
+	cfg := config(&log)
+	l := listener.New(cfg)
+	at := echo(t, l)
+	for _, want := range []bool{true, true, false} {
+		if _, ok := dial(t, "127.0.0.1", at); ok != want {
+			t.Fatalf("accepted %v, want %v", ok, want)
+		}
+	}
+	cfg.PerAddress = 3
+	l.Change(cfg)
+	for _, want := range []bool{true, false} {
+		if _, ok := dial(t, "127.0.0.1", at); ok != want {
+			t.Fatalf("with one more: accepted %v, want %v", ok, want)
+		}
+	}
+	cfg.PerAddress, cfg.Max = 1, 1
+	l.Change(cfg)
+	if c := l.Counts(); c.Open != 3 {
+		t.Errorf("%d connections are open, want those that were", c.Open)
+	}
+	if _, ok := dial(t, "127.0.0.1", at); ok {
+		t.Error("one more than the new limit was accepted")
+	}
+}

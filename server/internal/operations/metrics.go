@@ -2,6 +2,7 @@ package operations
 
 import (
 	"runtime"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -25,6 +26,9 @@ type Sources struct {
 	// Revocations reports whether what other processes revoked is known.
 	Revocations func() bool
 	Connections func() listener.Counts
+	// Reload returns how the last reload of the settings ended, and when one last succeeded:
+	// at first the start.
+	Reload func() (ok bool, succeeded time.Time)
 }
 
 // Metrics are the numbers of one service.
@@ -72,12 +76,14 @@ var (
 	dbSkipped      = desc("database_calls_skipped_total", "Calls to the database that were not made because it was away.")
 	revocations    = desc("revocations_fresh", "1 while what other processes revoked is known, and caches are used.")
 	connections    = desc("connections", "Open connections of the public listeners.")
+	reloadOK       = desc("config_last_reload_successful", "1 when the last reload of the settings was taken over, 0 when it was refused; 1 at the start.")
+	reloadTime     = desc("config_last_reload_success_timestamp_seconds", "When settings were last taken over, in seconds since 1970; at first the start.")
 	connsRefused   = desc("connections_refused_total", "Connections that were closed as they came, by the limit that they met.", "limit")
 )
 
 // Describe tells the registry what Collect sends.
 func (r reader) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{buildInfo, controlActions, controlShadow, eventsRecorded, eventsDropped, sinkEvents, sinkSpooled, sinkUp, reports, limitsStoreUp, limitsSkipped, databaseUp, dbSkipped, revocations, connections, connsRefused} {
+	for _, d := range []*prometheus.Desc{buildInfo, controlActions, controlShadow, eventsRecorded, eventsDropped, sinkEvents, sinkSpooled, sinkUp, reports, limitsStoreUp, limitsSkipped, databaseUp, dbSkipped, revocations, connections, connsRefused, reloadOK, reloadTime} {
 		ch <- d
 	}
 }
@@ -134,6 +140,11 @@ func (r reader) Collect(ch chan<- prometheus.Metric) {
 	}
 	if r.src.Revocations != nil {
 		gauge(revocations, r.src.Revocations())
+	}
+	if r.src.Reload != nil {
+		ok, at := r.src.Reload()
+		gauge(reloadOK, ok)
+		ch <- prometheus.MustNewConstMetric(reloadTime, prometheus.GaugeValue, float64(at.UnixMilli())/1000)
 	}
 	if r.src.Connections != nil {
 		c := r.src.Connections()
