@@ -1,4 +1,4 @@
-.PHONY: demo test bench fmt csp specmatic gosec
+.PHONY: demo test bench fmt crash csp specmatic gosec
 
 # What CONTRIBUTING.md and the README name; each target is one command.
 demo:
@@ -12,6 +12,10 @@ fmt:
 
 bench:
 	cd bench && go run ./cmd/compare
+
+# Kills a server on SQLite a hundred times under writes; takes some minutes.
+crash:
+	MERLON_CRASH_ROUNDS=100 go test -count=1 -run 'TestKill$$' -v -timeout 60m ./cmd/merlon
 
 # Needs npm and Java 17; takes some minutes.
 specmatic:

@@ -45,6 +45,8 @@ func explain(path string, err error) error {
 		return fmt.Errorf("database %s: cannot be opened: give this user write access to the file and its directory: %w", path, err)
 	case sqlite3.SQLITE_FULL:
 		return fmt.Errorf("database %s: the disk is full: make room: %w", path, err)
+	case sqlite3.SQLITE_IOERR:
+		return fmt.Errorf("database %s: the disk failed: see the system's log; what was acknowledged is kept: %w", path, err)
 	case sqlite3.SQLITE_BUSY:
 		return fmt.Errorf("database %s: another process holds it: end that one or try again: %w", path, err)
 	default:
