@@ -22,6 +22,9 @@ func (s *Server) sources() operations.Sources {
 		Connections: func() listener.Counts { return s.connections.Counts() },
 		Events:      func() audit.Stats { return s.events.Stats() }, // opened later
 	}
+	if s.clock.there != nil {
+		src.ClockOffset = func() time.Duration { return time.Duration(s.clock.offset.Load()) }
+	}
 	if s.limits != nil {
 		src.LimitsStore = func() bool { _, away := s.limits.Outage(); return !away }
 	}

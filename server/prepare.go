@@ -50,6 +50,7 @@ func (s *Server) prepare(modules []module.Module) error {
 	if check(err); err != nil {
 		return errors.Join(errs...) // the rest is made of these
 	}
+	s.watchClock()
 	check(s.shareLimits())
 	devices, err := api.NewDevices(s.secrets()...)
 	check(err)
@@ -128,7 +129,7 @@ func (s *Server) prepareStores(modules []module.Module) (*sqlstore.DB, error) {
 		Store: db.Grants(), KeyStore: db.TokenKeys(), Secret: secrets[0], PreviousSecrets: secrets[1:],
 		Algorithm: token.Algorithm(s.settings.Tokens.Algorithm), Issuer: s.settings.Tokens.Issuer, Audience: s.settings.Tokens.Audience,
 		AccessTTL: s.settings.Tokens.AccessTTL, RefreshTTL: s.settings.Tokens.RefreshTTL,
-		OnKeyError: func(err error) { s.log.Warn("tokens: signing keys", "error", err) },
+		OneSecret: oneSecret(s.settings), OnKeyError: s.keysTrouble,
 	})
 	errs = append(errs, err)
 	env := apikey.Live

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -68,6 +69,9 @@ type Server struct {
 	limits   *sharedLimits // nil in memory
 	privacy  *audit.Privacy
 	watch    *pattern.Watch
+	clock    *clockWatch
+
+	otherSecret, otherSecretTold atomic.Bool
 
 	lock     *sqlite.DirLock
 	events   *audit.Pipeline
@@ -115,7 +119,7 @@ func (s *Server) open(ctx context.Context, modules []module.Module) error {
 	if _, err := s.database.Up(ctx, sets...); err != nil {
 		return err
 	}
-	if err := s.tokens.Start(ctx); err != nil {
+	if err := s.startTokens(ctx); err != nil {
 		return err
 	}
 	return s.openEvents(ctx, s.store)
@@ -208,6 +212,8 @@ func (s *Server) Listen() error {
 	// The first event of a run: what is done before serving comes after it.
 	s.events.Record(audit.Event{Type: audit.SysStartup, Detail: []slog.Attr{slog.String("version", s.version), slog.String("environment", s.settings.Environment)}})
 	s.recordShadow()
+	s.recordOtherSecret()
+	s.clock.check(context.Background())
 	if s.limits != nil {
 		s.limits.start(context.Background())
 	}
@@ -255,6 +261,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	loops.Go(func() error { return s.tokens.Run(background) })
 	loops.Go(func() error { return s.keys.Run(background) })
 	loops.Go(func() error { s.sweep(background); return nil })
+	loops.Go(func() error { s.clock.run(background); return nil })
 
 	failed := make(chan error, 3)
 	observed := s.serveOperations(failed)

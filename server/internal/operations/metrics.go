@@ -2,6 +2,7 @@ package operations
 
 import (
 	"runtime"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -22,6 +23,8 @@ type Sources struct {
 	// LimitsStore reports whether the store of shared limits answers.
 	LimitsStore func() bool
 	Connections func() listener.Counts
+	// ClockOffset is how far this clock was ahead of the database's when they were last compared.
+	ClockOffset func() time.Duration
 }
 
 // Metrics are the numbers of one service.
@@ -64,12 +67,13 @@ var (
 	reports        = desc("browser_reports_total", "Reports of browsers, by what became of them (refused counts requests).", "result")
 	limitsStoreUp  = desc("ratelimit_store_up", "1 while the store of shared limits answers.")
 	connections    = desc("connections", "Open connections of the public listeners.")
+	clockOffset    = desc("clock_offset_seconds", "How far the clock of this node is ahead of the database's; below 0 it is behind.")
 	connsRefused   = desc("connections_refused_total", "Connections that were closed as they came, by the limit that they met.", "limit")
 )
 
 // Describe tells the registry what Collect sends.
 func (r reader) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{buildInfo, controlActions, controlShadow, eventsRecorded, eventsDropped, sinkEvents, sinkUp, reports, limitsStoreUp, connections, connsRefused} {
+	for _, d := range []*prometheus.Desc{buildInfo, controlActions, controlShadow, eventsRecorded, eventsDropped, sinkEvents, sinkUp, reports, limitsStoreUp, connections, connsRefused, clockOffset} {
 		ch <- d
 	}
 }
@@ -114,6 +118,9 @@ func (r reader) Collect(ch chan<- prometheus.Metric) {
 	}
 	if r.src.LimitsStore != nil {
 		gauge(limitsStoreUp, r.src.LimitsStore())
+	}
+	if r.src.ClockOffset != nil {
+		ch <- prometheus.MustNewConstMetric(clockOffset, prometheus.GaugeValue, r.src.ClockOffset().Seconds())
 	}
 	if r.src.Connections != nil {
 		c := r.src.Connections()

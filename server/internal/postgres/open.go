@@ -241,5 +241,12 @@ func (db *DB) Check(ctx context.Context) error {
 	return db.explain(err)
 }
 
+// Now returns what the clock of the server says.
+func (db *DB) Now(ctx context.Context) (time.Time, error) {
+	var micros int64
+	err := db.pool.QueryRowContext(ctx, `SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint`).Scan(&micros)
+	return time.UnixMicro(micros), db.explain(err)
+}
+
 // Close closes all connections.
 func (db *DB) Close() error { return db.pool.Close() }
