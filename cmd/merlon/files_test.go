@@ -43,6 +43,17 @@ func TestFileSystemTrouble(t *testing.T) {
 			startDemo(t, merlon("--data", filepath.Join(dir, "data"))).stop()
 			change(t, filepath.Join(dir, "data", "merlon.db"), "INSERT INTO merlon_schema (version_id, is_applied) VALUES (99999, 1)")
 		}, "data/merlon.db"},
+		{"a damaged database", func(t *testing.T, dir string) {
+			startDemo(t, merlon("--data", filepath.Join(dir, "data"))).stop()
+			text := []byte(read(t, filepath.Join(dir, "data", "merlon.db")))
+			copy(text[100:], strings.Repeat("\xff", 4096-100)) // the table of tables
+			write(t, dir, "data/merlon.db", string(text))
+		}, "data/merlon.db"},
+		{"half of a database", func(t *testing.T, dir string) {
+			startDemo(t, merlon("--data", filepath.Join(dir, "data"))).stop()
+			text := read(t, filepath.Join(dir, "data", "merlon.db"))
+			write(t, dir, "data/merlon.db", text[:len(text)/2/4096*4096])
+		}, "data/merlon.db"},
 		{"a lock that is a directory", func(t *testing.T, dir string) { write(t, dir, "data/merlon.lock/x", "") }, "data"},
 		{"a secret key that is short", func(t *testing.T, dir string) { write(t, dir, "data/secret_key", "short") }, "data/secret_key"},
 		{"a secret key that is empty", func(t *testing.T, dir string) { write(t, dir, "data/secret_key", "") }, "data/secret_key"},

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/exchange"
@@ -122,6 +123,7 @@ func TestWhatOthersCountIsReadAtEachScrape(t *testing.T) {
 		},
 		LimitsStore: func() bool { return up },
 		Connections: func() listener.Counts { return listener.Counts{Open: 6, RefusedMax: 7, RefusedPerAddress: 8} },
+		ClockOffset: func() time.Duration { return -1500 * time.Millisecond },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -136,7 +138,7 @@ func TestWhatOthersCountIsReadAtEachScrape(t *testing.T) {
 		`merlon_browser_reports_total{result="violation"} 1`, `merlon_browser_reports_total{result="other"} 2`, `merlon_browser_reports_total{result="ignored"} 3`,
 		`merlon_browser_reports_total{result="silenced"} 4`, `merlon_browser_reports_total{result="refused"} 5`,
 		`merlon_connections 6`, `merlon_connections_refused_total{limit="max"} 7`, `merlon_connections_refused_total{limit="per_address"} 8`,
-		`merlon_ratelimit_store_up 1`)
+		`merlon_clock_offset_seconds -1.5`, `merlon_ratelimit_store_up 1`)
 	if !strings.Contains(body, `version="1.2.3"`) {
 		t.Error("the version is not told")
 	}
