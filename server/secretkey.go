@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 
 	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/server/internal/config"
+	"github.com/merlonhq/merlon/server/internal/sqlite"
 	"github.com/merlonhq/merlon/token"
 )
 
@@ -52,7 +54,8 @@ func (s *Server) recordOtherSecret() {
 
 // AdoptSecret makes the secret key of the settings that of the database, where the one
 // before is lost: it deletes the signing keys that neither secret_key nor
-// secret_key_previous opens, records that, and returns how many these were.
+// secret_key_previous opens, records that, and returns how many these were. No server
+// may run on the database; where it is a file, that is an error.
 func AdoptSecret(ctx context.Context, cfg Config) (dropped int, err error) {
 	s := &Server{settings: cfg.Settings.set, version: cfg.Version, log: cfg.Log}
 	if s.log == nil {
@@ -67,6 +70,13 @@ func AdoptSecret(ctx context.Context, cfg Config) (dropped int, err error) {
 	}
 	if err != nil {
 		return 0, settingsError{err}
+	}
+	if file := s.settings.DatabaseFile(); file != "" { // a server that runs goes on with the key before
+		lock, err := sqlite.Lock(filepath.Dir(file))
+		if err != nil {
+			return 0, err
+		}
+		defer lock.Close()
 	}
 	sets, err := migrationSets(cfg.Modules)
 	if err != nil {

@@ -59,6 +59,13 @@ func TestAnotherSecretKeyStopsTheStartInProduction(t *testing.T) {
 			starts(other) // the rotation is over
 			refuses(one)
 			adopts(other, "every signing key is of this secret_key already\n")
+			if name == "SQLite" {
+				s := startService(t, merlon("--config", other).in(dir))
+				if r := run(t, merlon("secrets", "adopt", "--config", one).in(dir)); r.code != 1 || !strings.Contains(complaint(t, r), "in use by another merlon process") {
+					t.Errorf("secrets adopt beside a server: exit %d:\n%s", r.code, r.stderr)
+				}
+				s.stop()
+			}
 			adopts(one, "deleted 1 signing keys of another secret_key\n")
 			starts(one)
 			refuses(other)
