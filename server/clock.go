@@ -40,6 +40,14 @@ func (s *Server) watchClock() {
 	}
 }
 
+// ahead returns how to ask for the offset, nil where both clocks are one.
+func (c *clockWatch) ahead() func() time.Duration {
+	if c.there == nil {
+		return nil
+	}
+	return func() time.Duration { return time.Duration(c.offset.Load()) }
+}
+
 // run checks each minute until ctx ends.
 func (c *clockWatch) run(ctx context.Context) {
 	tick := time.NewTicker(clockInterval)

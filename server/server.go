@@ -68,10 +68,8 @@ type Server struct {
 	recorder recorder
 	limits   *sharedLimits // nil in memory
 	privacy  *audit.Privacy
-	watch    *pattern.Watch
 	clock    *clockWatch
-
-	otherSecret, otherSecretTold atomic.Bool
+	watch    *pattern.Watch
 
 	lock     *sqlite.DirLock
 	events   *audit.Pipeline
@@ -80,6 +78,8 @@ type Server struct {
 
 	connections *listener.Limit
 	certificate serving
+	otherSecret, otherSecretTold atomic.Bool
+
 	metrics     *operations.Metrics // nil for none, as operations
 	operations  net.Listener
 }
@@ -211,9 +211,9 @@ func (s *Server) Listen() error {
 	}
 	// The first event of a run: what is done before serving comes after it.
 	s.events.Record(audit.Event{Type: audit.SysStartup, Detail: []slog.Attr{slog.String("version", s.version), slog.String("environment", s.settings.Environment)}})
-	s.recordShadow()
 	s.recordOtherSecret()
 	s.clock.check(context.Background())
+	s.recordShadow()
 	if s.limits != nil {
 		s.limits.start(context.Background())
 	}

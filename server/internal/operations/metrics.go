@@ -67,15 +67,17 @@ var (
 	reports        = desc("browser_reports_total", "Reports of browsers, by what became of them (refused counts requests).", "result")
 	limitsStoreUp  = desc("ratelimit_store_up", "1 while the store of shared limits answers.")
 	connections    = desc("connections", "Open connections of the public listeners.")
-	clockOffset    = desc("clock_offset_seconds", "How far the clock of this node is ahead of the database's; below 0 it is behind.")
 	connsRefused   = desc("connections_refused_total", "Connections that were closed as they came, by the limit that they met.", "limit")
 )
 
+var clockOffset = desc("clock_offset_seconds", "How far the clock of this node is ahead of the database's; below 0 it is behind.")
+
 // Describe tells the registry what Collect sends.
 func (r reader) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{buildInfo, controlActions, controlShadow, eventsRecorded, eventsDropped, sinkEvents, sinkUp, reports, limitsStoreUp, connections, connsRefused, clockOffset} {
+	for _, d := range []*prometheus.Desc{buildInfo, controlActions, controlShadow, eventsRecorded, eventsDropped, sinkEvents, sinkUp, reports, limitsStoreUp, connections, connsRefused} {
 		ch <- d
 	}
+	ch <- clockOffset
 }
 
 // Collect sends the numbers of this moment.

@@ -5,7 +5,6 @@ package main_test
 import (
 	"crypto/rand"
 	"fmt"
-	"math"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -99,97 +98,4 @@ func TestAnotherSecretKeyIsToldOfInDevelopment(t *testing.T) {
 	if n := count(logged(t, filepath.Join(dir, "logs", "security.log")), "sys_misconfigured"); n != 1 {
 		t.Errorf("%d events after a start with the same key, want 1", n)
 	}
-}
-
-// The clock of the database is ten minutes behind: its schema has a clock of its own.
-func TestADatabaseWithAnotherClockIsToldOf(t *testing.T) {
-	t.Parallel()
-	url := postgrestest.Database(t)
-	postgrestest.Shared(t).Exec(t, url, `CREATE FUNCTION public.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS $$ SELECT pg_catalog.clock_timestamp() - interval '10 minutes' $$`)
-	for _, tt := range []struct {
-		name, url string
-		events    int
-		ahead     float64 // seconds
-	}{
-		{"the same clock", url, 0, 0},
-		{"another clock", url + "&search_path=public,pg_catalog", 1, 600},
-	} {
-		dir := t.TempDir()
-		file := write(t, dir, "merlon.yaml", onPostgres(tt.url)+"operations_listen: \"127.0.0.1:0\"\n")
-		s := startService(t, merlon("--config", file).in(dir))
-		if tt.events > 0 {
-			s.line(s.stderr, `time=\S+ level=WARN msg="this clock and the database's differ.*" id=merlon.N141 ahead_by=10m0s`)
-		}
-		metrics := newClient(t, "http://"+s.line(s.stderr, `time=\S+ level=INFO msg="serving metrics" address=(\S+)`)[1])
-		text := string(metrics.call(t, 200, "GET", "/metrics", nil).body)
-		_, value, _ := strings.Cut(text, "\nmerlon_clock_offset_seconds ")
-		value, _, _ = strings.Cut(value, "\n")
-		var offset float64
-		if _, err := fmt.Sscan(value, &offset); err != nil || math.Abs(offset-tt.ahead) > 5 {
-			t.Errorf("%s: merlon_clock_offset_seconds is %q, want about %v", tt.name, value, tt.ahead)
-		}
-		s.stop()
-		found := 0
-		for _, e := range logged(t, filepath.Join(dir, "logs", "security.log")) {
-			if e.Type == "sys_misconfigured" && e.Detail["id"] == "merlon.N141" && e.Severity == "high" {
-				found++
-			}
-		}
-		if found != tt.events {
-			t.Errorf("%s: %d events, want %d", tt.name, found, tt.events)
-		}
-	}
-}
-
-// Processes that start at once on a new database: one migrates, the others wait for it.
-func TestProcessesStartAtOnceOnANewDatabase(t *testing.T) {
-	t.Parallel()
-	for name, database := range map[string]string{"SQLite": developmentConfig, "PostgreSQL": onPostgres(postgrestest.Database(t))} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			dir := t.TempDir()
-			file := write(t, dir, "merlon.yaml", database)
-			all := run(t, merlon("migrate", "status", "--config", file).in(dir))
-			want := lines(strings.ReplaceAll(all.stdout, "pending", "applied"))
-			var processes []*process
-			for range 4 {
-				processes = append(processes, start(t, merlon("migrate", "up", "--config", file).in(dir)))
-			}
-			applied := map[string]int{}
-			for _, p := range processes {
-				r := p.wait(patience)
-				if r.code != 0 {
-					t.Errorf("exit %d:\n%s", r.code, r.stderr)
-				}
-				for _, l := range lines(r.stdout) {
-					applied[l]++
-				}
-			}
-			for _, l := range want {
-				if applied[l] != 1 {
-					t.Errorf("%q was told %d times, want by one process: %v", l, applied[l], applied)
-				}
-			}
-			if r := run(t, merlon("migrate", "status", "--config", file).in(dir)); r.code != 0 || len(want) == 0 {
-				t.Errorf("status: exit %d:\n%s", r.code, r.stdout)
-			}
-		})
-	}
-	t.Run("services", func(t *testing.T) {
-		t.Parallel()
-		url := postgrestest.Database(t)
-		var nodes []*process
-		for range 3 {
-			dir := t.TempDir()
-			file := write(t, dir, "merlon.yaml", onPostgres(url))
-			nodes = append(nodes, start(t, merlon("serve", "--listen", "127.0.0.1:0", "--config", file).in(dir)))
-		}
-		for _, p := range nodes {
-			address := p.line(p.stderr, `time=\S+ level=INFO msg=serving .*address=(\S+).*`)[1]
-			newClient(t, "http://"+address).call(t, 200, "GET", "/health/ready", nil)
-		}
-		for _, p := range nodes {
-			p.stop()
-		}
-	})
 }
