@@ -19,7 +19,7 @@ const profileTimeout = 2 * time.Minute
 func (s *Server) sources() operations.Sources {
 	src := operations.Sources{
 		ClockOffset: s.clock.ahead(),
-		Version: s.version, Controls: s.guard.Counts, Reports: s.api.Reports.Counts,
+		Version:     s.version, Controls: s.guard.Counts, Reports: s.api.Reports.Counts,
 		Connections: func() listener.Counts { return s.connections.Counts() },
 		Events:      func() audit.Stats { return s.events.Stats() }, // opened later
 	}

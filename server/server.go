@@ -76,12 +76,12 @@ type Server struct {
 	listener net.Listener
 	redirect net.Listener // clear text beside TLS; nil for none
 
-	connections *listener.Limit
-	certificate serving
+	connections                  *listener.Limit
+	certificate                  serving
 	otherSecret, otherSecretTold atomic.Bool
 
-	metrics     *operations.Metrics // nil for none, as operations
-	operations  net.Listener
+	metrics    *operations.Metrics // nil for none, as operations
+	operations net.Listener
 }
 
 // New compiles the policy, opens the database and the event log, and brings the
