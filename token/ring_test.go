@@ -258,6 +258,29 @@ func TestTheKeysOfAnotherSecretAreKeptWhereThereIsOne(t *testing.T) {
 	f.refresh(t, tokens.Refresh, "")
 }
 
+// While a new secret goes round, those who have it and those who will both know both.
+func TestASecretIsChangedOnOneNodeAfterTheOther(t *testing.T) {
+	f := newFixture(t, func(c *token.Config) { c.OneSecret = true })
+	next := newSecret()
+	before, after := f.config(), f.config()
+	before.OneSecret, before.PreviousSecrets = true, [][]byte{next}
+	after.OneSecret, after.Secret, after.PreviousSecrets = true, next, [][]byte{f.secret}
+	for range 2 {
+		for _, cfg := range []token.Config{before, after} {
+			one := startManager(t, cfg)
+			tokens, _, err := one.Begin(t.Context(), token.Login{UserID: "usr_a"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, other := range []token.Config{before, after} {
+				if _, _, err := startManager(t, other).Verify(t.Context(), tokens.Access, f.now); err != nil {
+					t.Errorf("a token of the one at the other: %v", err)
+				}
+			}
+		}
+	}
+}
+
 func TestAChangeOfAlgorithmEndsAccessTokensAndNoFamily(t *testing.T) {
 	f := newFixture(t, nil)
 	tokens, _ := f.begin(t, "usr_a")
