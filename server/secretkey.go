@@ -74,7 +74,7 @@ func AdoptSecret(ctx context.Context, cfg Config) (dropped int, err error) {
 	if file := s.settings.DatabaseFile(); file != "" { // a server that runs goes on with the key before
 		lock, err := sqlite.Lock(filepath.Dir(file))
 		if err != nil {
-			return 0, err
+			return 0, named(err)
 		}
 		defer lock.Close()
 	}
@@ -83,10 +83,10 @@ func AdoptSecret(ctx context.Context, cfg Config) (dropped int, err error) {
 		return 0, err
 	}
 	if err := s.database.Open(ctx); err != nil {
-		return 0, err
+		return 0, named(err)
 	}
 	if _, err := s.database.Up(ctx, sets...); err != nil {
-		return 0, err
+		return 0, named(err)
 	}
 	events, err := operatorEvents(s.settings, db)
 	if err != nil {

@@ -106,7 +106,7 @@ func (s *Server) open(ctx context.Context, modules []module.Module) error {
 	var err error
 	if file := s.settings.DatabaseFile(); file != "" { // any number of processes may serve from PostgreSQL
 		if s.lock, err = sqlite.Lock(filepath.Dir(file)); err != nil {
-			return err
+			return named(err)
 		}
 	}
 	sets, err := migrationSets(modules)
@@ -114,10 +114,10 @@ func (s *Server) open(ctx context.Context, modules []module.Module) error {
 		return err
 	}
 	if err := s.database.Open(ctx); err != nil {
-		return err
+		return named(err)
 	}
 	if _, err := s.database.Up(ctx, sets...); err != nil {
-		return err
+		return named(err)
 	}
 	if err := s.startTokens(ctx); err != nil {
 		return err

@@ -25,8 +25,8 @@ var (
 	syncFails = fault{"fsync,fdatasync", "EIO"}
 )
 
-// inject makes calls of p fail, on the files or everywhere, until the function that it returns is called.
-func (f fault) inject(t *testing.T, p *process, files ...string) (end func()) {
+// strace returns the path of strace, and the arguments that make calls fail, on the files or everywhere.
+func (f fault) strace(t *testing.T, files []string) (path string, args []string) {
 	t.Helper()
 	path, err := exec.LookPath("strace")
 	if err != nil {
@@ -36,11 +36,18 @@ func (f fault) inject(t *testing.T, p *process, files ...string) (end func()) {
 		}
 		t.Skip("skipped: " + missing)
 	}
-	args := []string{"-f", "-o", "/dev/null", "-e", "trace=" + f.calls, "-e", "inject=" + f.calls + ":error=" + f.errno, "-p", strconv.Itoa(p.cmd.Process.Pid)}
+	args = []string{"-f", "-o", "/dev/null", "-e", "trace=" + f.calls, "-e", "inject=" + f.calls + ":error=" + f.errno}
 	for _, file := range files {
 		args = append(args, "-P", file)
 	}
-	cmd := exec.Command(path, args...)
+	return path, args
+}
+
+// inject makes calls of p fail, on the files or everywhere, until the function that it returns is called.
+func (f fault) inject(t *testing.T, p *process, files ...string) (end func()) {
+	t.Helper()
+	path, args := f.strace(t, files)
+	cmd := exec.Command(path, append(args, "-p", strconv.Itoa(p.cmd.Process.Pid))...)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -151,6 +158,38 @@ func TestDiskFails(t *testing.T) {
 			if inFile := logged(t, filepath.Join(dir, "logs", "security.log")); count(inFile, "authn_login_fail") != 3 {
 				t.Errorf("%d failed logins in the log, want 3", count(inFile, "authn_login_fail"))
 			}
+		})
+	}
+}
+
+// A disk that is full, or fails, from the beginning.
+func TestADiskThatFailsStopsTheStart(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		fault fault
+		says  string
+	}{
+		"full":           {diskFull, "merlon.E147: database "},
+		"not to be kept": {syncFails, "the disk failed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			config := write(t, dir, "merlon.yaml", developmentConfig)
+			file := filepath.Join(dir, "data", "merlon.db")
+			path, args := tt.fault.strace(t, []string{file, file + "-wal"})
+			cmd := exec.Command(path, append(args, binary, "serve", "--listen", "127.0.0.1:0", "--config", config)...)
+			cmd.Dir = dir
+			out, err := cmd.CombinedOutput()
+			if strings.Contains(string(out), "not permitted") {
+				t.Skipf("skipped: this machine lets nobody trace a process: %s", out)
+			}
+			var failed *exec.ExitError
+			if !errors.As(err, &failed) || failed.ExitCode() != 1 || !strings.Contains(string(out), tt.says) || !strings.Contains(string(out), file) {
+				t.Errorf("%v, want exit 1 and %q:\n%s", err, tt.says, out)
+			}
+			startService(t, merlon("--config", config).in(dir)).stop() // nothing is left of it
+			checkIntegrity(t, file)
 		})
 	}
 }

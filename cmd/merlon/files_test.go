@@ -66,6 +66,17 @@ func TestFileSystemTrouble(t *testing.T) {
 			want := filepath.Join(dir, tt.want)
 			before := tree(t, dir)
 
+			id := map[string]string{
+				"the database is a directory": "E144", "the database is not a database": "E144", "the database is a short text": "E144",
+				"the database of another program": "E144", "the marked database of another program": "E144",
+				"a database of a newer version": "E145", "a damaged database": "E148", "half of a database": "E148",
+			}[tt.name]
+			if id != "" {
+				r := run(t, merlon("demo", "--listen", "127.0.0.1:0", "--data", filepath.Join(dir, "data")))
+				if line := complaint(t, r); !strings.HasPrefix(line, "merlon: merlon."+id+": ") {
+					t.Errorf("%q has not the id %s", line, id)
+				}
+			}
 			troubled(t, merlon("demo", "--json", "--listen", "127.0.0.1:0", "--data", filepath.Join(dir, "data")), want)
 			if !strings.HasSuffix(tt.want, "secret_key") { // a file of demos
 				troubled(t, merlon("serve", "--listen", "127.0.0.1:0").with("MERLON_ENVIRONMENT=development",
