@@ -1,4 +1,4 @@
-.PHONY: demo test bench fmt csp specmatic gosec testssl observatory slowhttptest idle h2spec events-10m
+.PHONY: demo test bench fmt csp specmatic gosec testssl observatory slowhttptest idle h2spec events-10m crash
 
 # What CONTRIBUTING.md and the README name; each target is one command.
 demo:
@@ -16,6 +16,10 @@ events-10m:
 
 bench:
 	cd bench && go run ./cmd/compare
+
+# Kills a server on SQLite a hundred times under writes; takes some minutes.
+crash:
+	MERLON_CRASH_ROUNDS=100 go test -count=1 -run 'TestKill$$' -v -timeout 60m ./cmd/merlon
 
 # Needs npm and Java 17; takes some minutes.
 specmatic:

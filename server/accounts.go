@@ -54,10 +54,10 @@ func CreateUser(ctx context.Context, set Settings, u NewUser) (id string, err er
 		return "", err
 	}
 	if err := database.Open(ctx); err != nil {
-		return "", err
+		return "", named(err)
 	}
 	if _, err := database.Up(ctx, schema.Core()...); err != nil {
-		return "", err
+		return "", named(err)
 	}
 	db, err := storesIn(database, dialect)
 	if err != nil {

@@ -119,5 +119,5 @@ func withSets(cfg Config, do func(database, []schema.Set) ([]schema.Step, error)
 	for _, s := range steps {
 		out = append(out, Migration(s))
 	}
-	return out, err
+	return out, named(err)
 }

@@ -94,7 +94,7 @@ func OpenEvents(ctx context.Context, set Settings) (*EventStore, error) {
 			}
 		}
 	}
-	return nil, errors.Join(err, database.Close())
+	return nil, errors.Join(named(err), database.Close())
 }
 
 // ErrEventQuery: a cursor that no query returned, or spans that are too short or too many.

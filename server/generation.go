@@ -104,7 +104,7 @@ func (s *Server) managers(g, former *generation) error {
 	if s.listener != nil {
 		cfg.Issuer, cfg.Audience = set.IssuerAt(s.listener.Addr().String())
 	}
-	cfg.OnKeyError = func(err error) { s.log.Warn("tokens: signing keys", "error", err) }
+	cfg.OneSecret, cfg.OnKeyError = oneSecret(set), s.keysTrouble
 	var tokensErr error
 	g.tokens, tokensErr = token.New(cfg)
 	return errors.Join(err, tokensErr)
@@ -166,7 +166,7 @@ func (s *Server) startTokens(ctx context.Context, g, former *generation) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	if former == nil || former.tokens != g.tokens {
-		return g.tokens.Start(ctx)
+		return anotherSecret(g.tokens.Start(ctx))
 	}
 	if err := g.tokens.Look(ctx); err != nil {
 		s.log.Warn("tokens: signing keys", "error", err)

@@ -18,7 +18,8 @@ const profileTimeout = 2 * time.Minute
 // sources is where the metrics are read.
 func (s *Server) sources() operations.Sources {
 	src := operations.Sources{
-		Version: s.version, Controls: s.counts, Reports: s.reports.Counts, Reload: s.reloads.last,
+		ClockOffset: s.clock.ahead(),
+		Version:     s.version, Controls: s.counts, Reports: s.reports.Counts, Reload: s.reloads.last,
 		Connections: func() listener.Counts { return s.connections.Counts() },
 		Events:      func() audit.Stats { return s.events.Stats() }, // opened later
 	}

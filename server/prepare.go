@@ -36,6 +36,7 @@ func (s *Server) prepare(modules []module.Module) error {
 	if check(err); err != nil {
 		return errors.Join(errs...) // the rest is made of these
 	}
+	s.watchClock()
 	check(s.shareLimits())
 	if s.limits != nil {
 		s.broadcast = newBroadcast(s.limits.client, s.revocations.Poke, s.log)

@@ -68,6 +68,7 @@ type Server struct {
 	tls      *tls.Config // nil for clear text
 	recorder recorder
 	limits   *sharedLimits // nil in memory
+	clock    *clockWatch
 	watch    *pattern.Watch
 
 	revocations *revocation.Watch
@@ -89,6 +90,8 @@ type Server struct {
 	certificate serving
 	metrics     *operations.Metrics // nil for none, as operations
 	operations  net.Listener
+
+	otherSecret, otherSecretTold atomic.Bool
 }
 
 // New compiles the policy, opens the database and the event log, and brings the
@@ -117,7 +120,7 @@ func (s *Server) open(ctx context.Context, modules []module.Module) error {
 	var err error
 	if file := s.settings.DatabaseFile(); file != "" { // any number of processes may serve from PostgreSQL
 		if s.lock, err = sqlite.Lock(filepath.Dir(file)); err != nil {
-			return err
+			return named(err)
 		}
 	}
 	sets, err := migrationSets(modules)
@@ -125,10 +128,10 @@ func (s *Server) open(ctx context.Context, modules []module.Module) error {
 		return err
 	}
 	if err := s.database.Open(ctx); err != nil {
-		return err
+		return named(err)
 	}
 	if _, err := s.database.Up(ctx, sets...); err != nil {
-		return err
+		return named(err)
 	}
 	if err := s.startTokens(ctx, s.now(), nil); err != nil {
 		return err
@@ -222,6 +225,8 @@ func (s *Server) Listen() error {
 	s.reloads.ended(true)
 	// The first event of a run: what is done before serving comes after it.
 	s.events.Record(audit.Started(s.version, s.settings.Environment))
+	s.recordOtherSecret()
+	s.clock.check(context.Background())
 	s.recordShadow()
 	if s.outages != nil {
 		s.outages.armed.Store(true)
@@ -275,6 +280,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	loops.Go(func() error { return s.following(background) })
 	loops.Go(func() error { s.sweep(background); return nil })
 	loops.Go(func() error { s.certificate.tickets.run(background); return nil })
+	loops.Go(func() error { s.clock.run(background); return nil })
 
 	failed := make(chan error, 3)
 	observed := s.serveOperations(failed)

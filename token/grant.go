@@ -33,6 +33,8 @@ var (
 	ErrReused = errors.New("token: refresh token used before")
 	// ErrConflict: another process has changed the keys in between.
 	ErrConflict = errors.New("token: changed in between")
+	// ErrOtherSecret: the newest signing key was encrypted under a secret that is neither the present nor a former one.
+	ErrOtherSecret = errors.New("the newest signing key is of another secret")
 	// ErrFull: a bounded store has no room.
 	ErrFull = errors.New("token: the store is full")
 )

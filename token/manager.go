@@ -34,6 +34,9 @@ type Config struct {
 	Secret []byte
 	// PreviousSecrets open what was encrypted before Secret was changed; it is then encrypted anew.
 	PreviousSecrets [][]byte
+	// OneSecret makes Start fail where the newest signing key was encrypted under another secret. Otherwise Start makes a
+	// new key, and processes with different secrets refuse each other's access tokens.
+	OneSecret bool
 	// Algorithm is EdDSA (the default), ES256, RS256 or HS256. After a change access tokens of the former one are
 	// refused; their families go on.
 	Algorithm Algorithm
@@ -59,6 +62,7 @@ type Manager struct {
 	store                 Store
 	keyStore              KeyStore
 	sealers               []sealer // the first one seals
+	oneSecret             bool
 	algorithm             Algorithm
 	issuer, audience      string
 	accessTTL, refreshTTL time.Duration
@@ -114,7 +118,7 @@ func New(cfg Config) (*Manager, error) {
 		return nil, errors.Join(errs...)
 	}
 	return &Manager{
-		store: cfg.Store, keyStore: cfg.KeyStore, sealers: sealers, algorithm: cfg.Algorithm,
+		store: cfg.Store, keyStore: cfg.KeyStore, sealers: sealers, oneSecret: cfg.OneSecret, algorithm: cfg.Algorithm,
 		issuer: cfg.Issuer, audience: cfg.Audience, accessTTL: cfg.AccessTTL, refreshTTL: cfg.RefreshTTL,
 		maxPerUser: cfg.MaxPerUser, now: cfg.Now, onKeyError: cfg.OnKeyError,
 	}, nil

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -41,7 +42,8 @@ func (r *ring) signing(now time.Time) *signingKey {
 }
 
 // Start loads the signing keys, and makes one if there is none, or the newest is not opened by any of the secrets. That
-// goes to Config.OnKeyError: what such a key has signed is refused from then on; the families go on. Start is called
+// goes to Config.OnKeyError: what such a key has signed is refused from then on; the families go on. With
+// Config.OneSecret a newest key of another secret is not replaced: the error wraps [ErrOtherSecret]. Start is called
 // before everything else, once the store can be used.
 func (m *Manager) Start(ctx context.Context) error {
 	if err := m.loadKeys(ctx, m.now(), true); err != nil {
@@ -70,6 +72,7 @@ func (m *Manager) Run(ctx context.Context) error {
 // loadKeys brings the ring in line with the store, and the store with the time.
 func (m *Manager) loadKeys(ctx context.Context, now time.Time, start bool) error {
 	now = instant(now)
+	var other error
 	for range 5 { // others may be doing the same
 		records, err := m.keyStore.Keys(ctx, m.algorithm)
 		if err != nil {
@@ -78,7 +81,14 @@ func (m *Manager) loadKeys(ctx context.Context, now time.Time, start bool) error
 		if records, err = m.dropEnded(ctx, records, now); err != nil {
 			return err
 		}
+		if len(records) > 0 && m.isForeign(records[len(records)-1]) {
+			other = fmt.Errorf("key %s: %w", records[len(records)-1].ID, ErrOtherSecret)
+			if start && m.oneSecret {
+				return other
+			}
+		}
 		keys, failed := m.openKeys(ctx, records)
+		failed = errors.Join(other, failed)
 		due, err := m.due(records, keys, now, start)
 		if err != nil {
 			return errors.Join(err, failed)
@@ -145,6 +155,34 @@ func (m *Manager) openKey(ctx context.Context, r KeyRecord) (*signingKey, error)
 		return k, nil
 	}
 	return nil, errors.New("it was encrypted under a secret that is neither the present nor a former one")
+}
+
+// DropForeign deletes the signing keys, of every algorithm, that were encrypted under a secret that is neither the
+// present nor a former one, and returns how many these were: what they have signed is refused from then on. It is for a
+// secret that was lost. A process that still has that secret makes such a key again at its next start.
+func (m *Manager) DropForeign(ctx context.Context) (int, error) {
+	n := 0
+	for _, algorithm := range []Algorithm{EdDSA, ES256, RS256, HS256} {
+		records, err := m.keyStore.Keys(ctx, algorithm)
+		if err != nil {
+			return n, fmt.Errorf("token: signing keys: %w", err)
+		}
+		for _, r := range records {
+			if !m.isForeign(r) {
+				continue
+			}
+			if err := m.keyStore.DeleteKey(ctx, r.ID); err != nil {
+				return n, fmt.Errorf("token: signing keys: %w", err)
+			}
+			n++
+		}
+	}
+	return n, nil
+}
+
+// isForeign reports whether r was encrypted under a secret that is neither the present nor a former one.
+func (m *Manager) isForeign(r KeyRecord) bool {
+	return !slices.ContainsFunc(m.sealers, func(s sealer) bool { return s.id == r.SecretID })
 }
 
 // due returns the record of a key that is to be made now, or nil.

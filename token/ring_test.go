@@ -209,6 +209,78 @@ func TestTheSecretIsChangedWithoutEndingTokens(t *testing.T) {
 	f.verify(t, next.Access, "")
 }
 
+func TestTheKeysOfAnotherSecretAreKeptWhereThereIsOne(t *testing.T) {
+	f := newFixture(t, func(c *token.Config) { c.OneSecret = true })
+	tokens, _ := f.begin(t, "usr_a")
+	before, err := f.memory.Keys(t.Context(), token.EdDSA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := f.config()
+	cfg.OneSecret, cfg.Secret = true, newSecret()
+	other, err := token.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Start(t.Context()); !errors.Is(err, token.ErrOtherSecret) {
+		t.Fatalf("Start with another secret: %v, want ErrOtherSecret", err)
+	}
+	after, err := f.memory.Keys(t.Context(), token.EdDSA)
+	if err != nil || len(after) != 1 || after[0].ID != before[0].ID {
+		t.Fatalf("the keys after it are %+v, %v, want what was there", after, err)
+	}
+	f.verify(t, tokens.Access, "")
+
+	// The nearest that is allowed: it knows the former secret.
+	cfg.PreviousSecrets = [][]byte{f.secret}
+	f.Manager = startManager(t, cfg)
+	f.verify(t, tokens.Access, "")
+	// The one who knows the former secret only is the stranger now, and one may have lost it.
+	lost := f.config()
+	lost.OneSecret = true
+	if other, err = token.New(lost); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Start(t.Context()); !errors.Is(err, token.ErrOtherSecret) {
+		t.Errorf("Start with the former secret: %v, want ErrOtherSecret", err)
+	}
+	if n, err := f.DropForeign(t.Context()); err != nil || n != 0 {
+		t.Errorf("%d keys of others (%v), want none of the own dropped", n, err)
+	}
+	if n, err := other.DropForeign(t.Context()); err != nil || n != 1 {
+		t.Fatalf("%d keys dropped (%v), want 1", n, err)
+	}
+	if err := other.Start(t.Context()); err != nil {
+		t.Fatalf("Start after that: %v", err)
+	}
+	f.Manager = other
+	f.verify(t, tokens.Access, "key")
+	f.refresh(t, tokens.Refresh, "")
+}
+
+// While a new secret goes round, those who have it and those who will both know both.
+func TestASecretIsChangedOnOneNodeAfterTheOther(t *testing.T) {
+	f := newFixture(t, func(c *token.Config) { c.OneSecret = true })
+	next := newSecret()
+	before, after := f.config(), f.config()
+	before.OneSecret, before.PreviousSecrets = true, [][]byte{next}
+	after.OneSecret, after.Secret, after.PreviousSecrets = true, next, [][]byte{f.secret}
+	for range 2 {
+		for _, cfg := range []token.Config{before, after} {
+			one := startManager(t, cfg)
+			tokens, _, err := one.Begin(t.Context(), token.Login{UserID: "usr_a"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, other := range []token.Config{before, after} {
+				if _, _, err := startManager(t, other).Verify(t.Context(), tokens.Access, f.now); err != nil {
+					t.Errorf("a token of the one at the other: %v", err)
+				}
+			}
+		}
+	}
+}
+
 func TestAChangeOfAlgorithmEndsAccessTokensAndNoFamily(t *testing.T) {
 	f := newFixture(t, nil)
 	tokens, _ := f.begin(t, "usr_a")

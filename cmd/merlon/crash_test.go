@@ -7,8 +7,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -32,16 +34,36 @@ type acknowledged struct {
 	at       time.Time
 }
 
+// since returns what is in l and not in before, with all events.
+func (l *ledger) since(before *ledger) *ledger {
+	return &ledger{accounts: l.accounts[len(before.accounts):], sessions: l.sessions[len(before.sessions):],
+		keys: l.keys[len(before.keys):], settled: l.settled[len(before.settled):], events: l.events}
+}
+
 func (l *ledger) note(f func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	f()
 }
 
+// rounds is how often TestKill kills: a hundred times by make crash.
+func rounds(t *testing.T) int {
+	t.Helper()
+	text := os.Getenv("MERLON_CRASH_ROUNDS")
+	if text == "" {
+		return 10
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 5 {
+		t.Fatalf("MERLON_CRASH_ROUNDS is %q: want a number from 5 on", text)
+	}
+	return n
+}
+
 // What was acknowledged survives kill -9 in the middle of writes.
 func TestKill(t *testing.T) {
 	t.Parallel()
-	const rounds = 5
+	rounds := rounds(t)
 	dir := t.TempDir()
 	config := write(t, dir, "merlon.yaml", developmentConfig)
 	serve := merlon("--config", config).in(dir)
@@ -50,11 +72,14 @@ func TestKill(t *testing.T) {
 
 	l := &ledger{events: map[string]bool{}}
 	torn := 0
+	var checked ledger // what was there after its crash is looked for again at the end
 	for round := range rounds {
+		began := time.Now()
 		s := startService(t, serve)
 		admin := s.login(t, "warden", passphrase)
-		l.check(t, s.client, admin)
-		inAPI := events(t, admin, "")
+		l.since(&checked).check(t, s.client, admin)
+		checkIntegrity(t, filepath.Join(dir, "data", "merlon.db"))
+		inAPI := events(t, admin, "since="+url.QueryEscape(began.UTC().Format(time.RFC3339)))
 		inFile := checkLog(t, log, torn)
 		for _, e := range inAPI {
 			// The file is written first: what the API shows is in it.
@@ -64,6 +89,7 @@ func TestKill(t *testing.T) {
 			}
 		}
 
+		checked = ledger{accounts: l.accounts, sessions: l.sessions, keys: l.keys, settled: l.settled}
 		before, keys, seen := len(l.accounts), len(l.keys), len(l.events)
 		done := make(chan struct{})
 		var writers sync.WaitGroup
@@ -75,7 +101,7 @@ func TestKill(t *testing.T) {
 			return some
 		})
 		time.Sleep(time.Duration(rand.IntN(300)) * time.Millisecond)
-		if round == 1 {
+		if round%10 == 1 {
 			time.Sleep(time.Second) // so that recorded events are due
 		}
 		s.kill()
@@ -114,31 +140,8 @@ func (l *ledger) write(c, admin client, prefix string, done <-chan struct{}) {
 			return
 		default:
 		}
-		name := fmt.Sprintf("%s-%d", prefix, n)
-		a, err := c.try("POST", "/api/v1/users", newcomer(name))
-		var made struct{ ID string }
-		if err != nil || a.status != 201 || json.Unmarshal(a.body, &made) != nil {
-			continue
-		}
-		l.note(func() { l.accounts = append(l.accounts, acknowledged{made.ID, name, time.Now()}) })
-		a, err = c.try("POST", "/api/v1/auth/login", credentials(name, passphrase))
-		if err != nil {
-			continue
-		}
-		s, err := sessionOf(a)
-		if err != nil {
-			continue
-		}
-		l.note(func() { l.sessions = append(l.sessions, s) })
-		for range 3 {
-			a, err = c.try("POST", "/api/v1/api-keys", members{"name": name, "scopes": []string{"keys:manage"}}, s.headers()...)
-			var key struct{ ID, Key string }
-			if err != nil || a.status != 201 || json.Unmarshal(a.body, &key) != nil {
-				continue
-			}
-			l.note(func() { l.keys = append(l.keys, acknowledged{key.ID, key.Key, time.Now()}) })
-		}
-		a, err = admin.try("GET", "/api/v1/events?limit=100", nil)
+		l.make(c, fmt.Sprintf("%s-%d", prefix, n))
+		a, err := admin.try("GET", "/api/v1/events?limit=100", nil)
 		var page struct{ Items []struct{ ID string } }
 		if err != nil || a.status != 200 || json.Unmarshal(a.body, &page) != nil {
 			continue
@@ -148,6 +151,33 @@ func (l *ledger) write(c, admin client, prefix string, done <-chan struct{}) {
 				l.events[e.ID] = true
 			}
 		})
+	}
+}
+
+// make makes an account, a session and keys, as far as it gets.
+func (l *ledger) make(c client, name string) {
+	a, err := c.try("POST", "/api/v1/users", newcomer(name))
+	var made struct{ ID string }
+	if err != nil || a.status != 201 || json.Unmarshal(a.body, &made) != nil {
+		return
+	}
+	l.note(func() { l.accounts = append(l.accounts, acknowledged{made.ID, name, time.Now()}) })
+	a, err = c.try("POST", "/api/v1/auth/login", credentials(name, passphrase))
+	if err != nil {
+		return
+	}
+	s, err := sessionOf(a)
+	if err != nil {
+		return
+	}
+	l.note(func() { l.sessions = append(l.sessions, s) })
+	for range 3 {
+		a, err = c.try("POST", "/api/v1/api-keys", members{"name": name, "scopes": []string{"keys:manage"}}, s.headers()...)
+		var key struct{ ID, Key string }
+		if err != nil || a.status != 201 || json.Unmarshal(a.body, &key) != nil {
+			continue
+		}
+		l.note(func() { l.keys = append(l.keys, acknowledged{key.ID, key.Key, time.Now()}) })
 	}
 }
 
@@ -247,7 +277,7 @@ func checkLog(t *testing.T, log string, torn int) map[string]bool {
 	return ids
 }
 
-// checkIntegrity asks SQLite itself, of a database that nobody uses.
+// checkIntegrity asks SQLite itself.
 func checkIntegrity(t *testing.T, file string) {
 	t.Helper()
 	db, err := sql.Open("sqlite", "file:"+file+"?mode=ro")

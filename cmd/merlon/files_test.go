@@ -43,6 +43,17 @@ func TestFileSystemTrouble(t *testing.T) {
 			startDemo(t, merlon("--data", filepath.Join(dir, "data"))).stop()
 			change(t, filepath.Join(dir, "data", "merlon.db"), "INSERT INTO merlon_schema (version_id, is_applied) VALUES (99999, 1)")
 		}, "data/merlon.db"},
+		{"a damaged database", func(t *testing.T, dir string) {
+			startDemo(t, merlon("--data", filepath.Join(dir, "data"))).stop()
+			text := []byte(read(t, filepath.Join(dir, "data", "merlon.db")))
+			copy(text[100:], strings.Repeat("\xff", 4096-100)) // the table of tables
+			write(t, dir, "data/merlon.db", string(text))
+		}, "data/merlon.db"},
+		{"half of a database", func(t *testing.T, dir string) {
+			startDemo(t, merlon("--data", filepath.Join(dir, "data"))).stop()
+			text := read(t, filepath.Join(dir, "data", "merlon.db"))
+			write(t, dir, "data/merlon.db", text[:len(text)/2/4096*4096])
+		}, "data/merlon.db"},
 		{"a lock that is a directory", func(t *testing.T, dir string) { write(t, dir, "data/merlon.lock/x", "") }, "data"},
 		{"a secret key that is short", func(t *testing.T, dir string) { write(t, dir, "data/secret_key", "short") }, "data/secret_key"},
 		{"a secret key that is empty", func(t *testing.T, dir string) { write(t, dir, "data/secret_key", "") }, "data/secret_key"},
@@ -55,6 +66,17 @@ func TestFileSystemTrouble(t *testing.T) {
 			want := filepath.Join(dir, tt.want)
 			before := tree(t, dir)
 
+			id := map[string]string{
+				"the database is a directory": "E144", "the database is not a database": "E144", "the database is a short text": "E144",
+				"the database of another program": "E144", "the marked database of another program": "E144",
+				"a database of a newer version": "E145", "a damaged database": "E148", "half of a database": "E148",
+			}[tt.name]
+			if id != "" {
+				r := run(t, merlon("demo", "--listen", "127.0.0.1:0", "--data", filepath.Join(dir, "data")))
+				if line := complaint(t, r); !strings.HasPrefix(line, "merlon: merlon."+id+": ") {
+					t.Errorf("%q has not the id %s", line, id)
+				}
+			}
 			troubled(t, merlon("demo", "--json", "--listen", "127.0.0.1:0", "--data", filepath.Join(dir, "data")), want)
 			if !strings.HasSuffix(tt.want, "secret_key") { // a file of demos
 				troubled(t, merlon("serve", "--listen", "127.0.0.1:0").with("MERLON_ENVIRONMENT=development",

@@ -261,6 +261,56 @@ func TestPostgreSQLDiesAndComesBack(t *testing.T) {
 	n.stop()
 }
 
+// The database ceases to take writes while the service runs: it says so, reads on, and recovers by itself.
+func TestPostgreSQLTakesNoWrites(t *testing.T) {
+	t.Parallel()
+	for name, trouble := range map[string]struct{ begin, end []string }{
+		"it becomes read-only": {
+			[]string{"ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()"},
+			[]string{"ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_reload_conf()"},
+		},
+		"the right to write is taken away": {
+			[]string{"REVOKE INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public FROM merlon"},
+			[]string{"GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO merlon"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := postgrestest.Start(t)
+			url := db.Database(t)
+			n := startNode(t, url)
+			createUser(t, merlon("--config", n.config).in(n.dir), "warden", passphrase, "admin")
+			admin := n.login(t, "warden", passphrase)
+			made := decode[struct{ Key string }](t, admin.call(t, 201, "POST", "/api/v1/api-keys", members{"name": "probe", "scopes": []string{"events:read"}}))
+			for _, statement := range trouble.begin {
+				db.Exec(t, url, statement)
+			}
+			eventually(t, "it is not ready", func() bool {
+				got, err := n.try("GET", "/health/ready", nil)
+				return err == nil && got.status == 503 && decode[readiness](t, got).Checks.Database != "ok"
+			})
+			ask(t, []probe{
+				away("a login", n.client, "POST", "/api/v1/auth/login", credentials("warden", passphrase)),
+				away("a registration", n.client, "POST", "/api/v1/users", newcomer("late")),
+				away("a new key", admin, "POST", "/api/v1/api-keys", members{"name": "late", "scopes": []string{"events:read"}}),
+				away("a change", admin, "PATCH", "/api/v1/users/me", members{"full_name": "Late"}),
+				{"reading with a session", admin, "GET", "/api/v1/users/me", nil, 200, ""},
+				{"reading with a key", n.as("X-API-Key", made.Key), "GET", "/api/v1/events", nil, 200, ""},
+				{"a wrong password", n.client, "POST", "/api/v1/auth/login", credentials("warden", "not this one"), 401, "invalid-credentials"},
+			})
+			for _, statement := range trouble.end {
+				db.Exec(t, url, statement)
+			}
+			recovers(t, n.service, admin)
+			n.call(t, 201, "POST", "/api/v1/users", newcomer("late"))
+			if me := get[members](t, admin, "/api/v1/users/me"); me["full_name"] != nil {
+				t.Errorf("the refused change was made: %v", me)
+			}
+			n.stop()
+		})
+	}
+}
+
 func TestWhatIsWrongWithPostgreSQLStopsTheStart(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Shared(t)
@@ -268,20 +318,28 @@ func TestWhatIsWrongWithPostgreSQLStopsTheStart(t *testing.T) {
 	dir := t.TempDir()
 	createUser(t, merlon("--config", write(t, dir, "a.yaml", onPostgres(newer))).in(dir), "ada", passphrase, "user")
 	server.Exec(t, newer, "INSERT INTO merlon_schema (version_id, is_applied) VALUES (99, true)")
+	readOnly, denied := postgrestest.Database(t), postgrestest.Database(t)
+	server.Exec(t, readOnly, `DO $$BEGIN EXECUTE 'ALTER DATABASE ' || current_database() || ' SET default_transaction_read_only = on'; END$$`)
+	server.Exec(t, denied, "ALTER SCHEMA public OWNER TO postgres; REVOKE CREATE ON SCHEMA public FROM PUBLIC")
 	foreign := postgrestest.Database(t)
 	server.Exec(t, foreign, "CREATE TABLE orders (n INT)")
 	for _, tt := range []struct{ name, url, says string }{
-		{"a wrong password", strings.Replace(newer, server.Password, "wrong-hunter2", 1), "access denied"},
-		{"no such database", server.URL("merlon", server.Password, "nowhere"), "does not exist"},
-		{"a newer schema", newer, "has the schema of a newer version"},
-		{"another program's", foreign, "the database of another program"},
-		{"no TLS", strings.Replace(newer, "disable", "require", 1), "TLS failed"},
+		{"a wrong password", strings.Replace(newer, server.Password, "wrong-hunter2", 1), "merlon.E142: "},
+		{"no such database", server.URL("merlon", server.Password, "nowhere"), "merlon.E143: "},
+		{"a newer schema", newer, "merlon.E145: "},
+		{"another program's", foreign, "merlon.E144: "},
+		{"a read-only one", readOnly, "merlon.E146: "},
+		{"a user without rights", denied, "merlon.E142: "},
+		{"no TLS", strings.Replace(newer, "disable", "require", 1), "merlon.E149: "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			config := write(t, dir, "merlon.yaml", onPostgres(tt.url))
 			for _, args := range [][]string{{"serve", "--listen", "127.0.0.1:0"}, {"migrate", "up"}, {"migrate", "status"}} {
+				if tt.says == "merlon.E146: " && args[1] == "status" {
+					continue // it reads
+				}
 				r := run(t, merlon(append(args, "--config", config)...).in(dir))
 				line := complaint(t, r)
 				if r.code != 1 || !strings.Contains(line, tt.says) || !strings.Contains(line, server.Address) {

@@ -29,6 +29,8 @@ type Sources struct {
 	// Reload returns how the last reload of the settings ended, and when one last succeeded:
 	// at first the start.
 	Reload func() (ok bool, succeeded time.Time)
+	// ClockOffset is how far this clock was ahead of the database's when they were last compared.
+	ClockOffset func() time.Duration
 }
 
 // Metrics are the numbers of one service.
@@ -81,11 +83,14 @@ var (
 	connsRefused   = desc("connections_refused_total", "Connections that were closed as they came, by the limit that they met.", "limit")
 )
 
+var clockOffset = desc("clock_offset_seconds", "How far the clock of this node is ahead of the database's; below 0 it is behind.")
+
 // Describe tells the registry what Collect sends.
 func (r reader) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{buildInfo, controlActions, controlShadow, eventsRecorded, eventsDropped, sinkEvents, sinkSpooled, sinkUp, reports, limitsStoreUp, limitsSkipped, databaseUp, dbSkipped, revocations, connections, connsRefused, reloadOK, reloadTime} {
 		ch <- d
 	}
+	ch <- clockOffset
 }
 
 // Collect sends the numbers of this moment.
@@ -145,6 +150,9 @@ func (r reader) Collect(ch chan<- prometheus.Metric) {
 		ok, at := r.src.Reload()
 		gauge(reloadOK, ok)
 		ch <- prometheus.MustNewConstMetric(reloadTime, prometheus.GaugeValue, float64(at.UnixMilli())/1000)
+	}
+	if r.src.ClockOffset != nil {
+		ch <- prometheus.MustNewConstMetric(clockOffset, prometheus.GaugeValue, r.src.ClockOffset().Seconds())
 	}
 	if r.src.Connections != nil {
 		c := r.src.Connections()

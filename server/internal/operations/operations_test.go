@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/exchange"
@@ -124,12 +125,13 @@ func TestWhatOthersCountIsReadAtEachScrape(t *testing.T) {
 		Database:    func() (bool, uint64) { return !up, 11 },
 		Revocations: func() bool { return up },
 		Connections: func() listener.Counts { return listener.Counts{Open: 6, RefusedMax: 7, RefusedPerAddress: 8} },
+		ClockOffset: func() time.Duration { return -1500 * time.Millisecond },
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	body := scrape(t, m)
-	holds(t, body,
+	holds(t, body, `merlon_clock_offset_seconds -1.5`,
 		`merlon_control_decisions_total{control="csrf",outcome="refused"} 1`, `merlon_control_decisions_total{control="csrf",outcome="would_refuse"} 2`,
 		`merlon_control_decisions_total{control="authn",outcome="refused"} 3`, `merlon_control_in_shadow{control="csrf"} 1`, `merlon_control_in_shadow{control="authn"} 0`,
 		`merlon_events_recorded_total 9`, `merlon_events_dropped_total 4`,

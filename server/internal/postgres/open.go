@@ -231,14 +231,28 @@ func (db *DB) Writer() *sql.DB { return db.pool }
 // Reader returns the pool too.
 func (db *DB) Reader() *sql.DB { return db.pool }
 
-// Check returns nil when the database answers before ctx ends, and can be written.
+// Check returns nil when the database answers before ctx ends, and can be written by this user.
 func (db *DB) Check(ctx context.Context) error {
-	var readOnly bool
-	err := db.pool.QueryRowContext(ctx, `SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean`).Scan(&readOnly)
-	if err == nil && readOnly {
+	var readOnly, denied bool
+	// One table of the service stands for all; before there is one, nothing is denied.
+	err := db.pool.QueryRowContext(ctx, `SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean,
+		NOT coalesce(has_table_privilege(to_regclass('users'), 'SELECT') AND has_table_privilege(to_regclass('users'), 'INSERT')
+			AND has_table_privilege(to_regclass('users'), 'UPDATE'), true)`).Scan(&readOnly, &denied)
+	switch {
+	case err != nil:
+	case readOnly:
 		err = ErrReadOnly
+	case denied:
+		err = fmt.Errorf("%w: user %s may not write the tables any more: give it back the right (GRANT), or make it the owner", ErrDenied, db.user)
 	}
 	return db.explain(err)
+}
+
+// Now returns what the clock of the server says.
+func (db *DB) Now(ctx context.Context) (time.Time, error) {
+	var micros int64
+	err := db.pool.QueryRowContext(ctx, `SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint`).Scan(&micros)
+	return time.UnixMicro(micros), db.explain(err)
 }
 
 // Close closes all connections.

@@ -23,6 +23,8 @@ var (
 	ErrNewer = schema.ErrNewer
 	// ErrReadOnly: the file or its directory cannot be written.
 	ErrReadOnly = errors.New("read-only")
+	// ErrFull: the disk is full.
+	ErrFull = errors.New("the disk is full")
 	// ErrCorrupt: SQLite found damage.
 	ErrCorrupt = errors.New("damaged")
 )
@@ -44,7 +46,9 @@ func explain(path string, err error) error {
 	case sqlite3.SQLITE_CANTOPEN:
 		return fmt.Errorf("database %s: cannot be opened: give this user write access to the file and its directory: %w", path, err)
 	case sqlite3.SQLITE_FULL:
-		return fmt.Errorf("database %s: the disk is full: make room: %w", path, err)
+		class, fix = ErrFull, "make room"
+	case sqlite3.SQLITE_IOERR:
+		return fmt.Errorf("database %s: the disk failed: see the system's log; what was acknowledged is kept: %w", path, err)
 	case sqlite3.SQLITE_BUSY:
 		return fmt.Errorf("database %s: another process holds it: end that one or try again: %w", path, err)
 	default:

@@ -94,6 +94,48 @@ func TestEveryConnectionIsSetUpAsPromised(t *testing.T) {
 	}
 }
 
+// Writers that never rest, and readers that come and go, do not keep SQLite from moving the log into the file.
+func TestTheLogIsMovedIntoTheFileUnderLoad(t *testing.T) {
+	path := file(t)
+	db := migrated(t, path)
+	if _, err := db.Writer().Exec("CREATE TABLE x (n INTEGER PRIMARY KEY, text TEXT)"); err != nil {
+		t.Fatal(err)
+	}
+	const row, rows = 8 << 10, 2000
+	text := strings.Repeat("x", row)
+	written := make(chan error)
+	go func() {
+		var err error
+		for n := 0; n < rows && err == nil; n++ {
+			_, err = db.Writer().Exec("INSERT INTO x (text) VALUES ($1)", text)
+		}
+		written <- err
+	}()
+	for done := false; !done; {
+		var n int
+		if err := db.Reader().QueryRow("SELECT count(*) FROM x").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case err := <-written:
+			if err != nil {
+				t.Fatal(err)
+			}
+			done = true
+		case <-time.After(time.Millisecond): // readers that are always there would keep the log
+		}
+	}
+	log, err := os.Stat(path + "-wal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d bytes", log.Size())
+	// All of it would be more than 16 MiB. SQLite begins anew after 4 MiB, and a little later when somebody reads.
+	if all := int64(row * rows); log.Size() > all/2 {
+		t.Errorf("the log has %d bytes after %d were written", log.Size(), all)
+	}
+}
+
 func TestAnyPathIsAPath(t *testing.T) {
 	for _, name := range []string{"merlon.db", "a b.db", "a%20b.db", "100%.db", "what?mode=memory.db", "no#fragment.db", "é&=;.db", "-x.db"} {
 		t.Run(name, func(t *testing.T) {

@@ -1,0 +1,109 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+
+	"github.com/merlonhq/merlon/audit"
+	"github.com/merlonhq/merlon/server/internal/config"
+	"github.com/merlonhq/merlon/server/internal/sqlite"
+	"github.com/merlonhq/merlon/token"
+)
+
+// noteOtherSecret is the id of a secret key that is not that of the database;
+// docs/operating.md explains it.
+const noteOtherSecret = "merlon.N140"
+
+const otherSecretFix = "give this node the secret_key of the others, or after a change the former one in secret_key_previous; if that is lost, stop all nodes and run merlon secrets adopt"
+
+// anotherSecret returns err, and what it means where it is that the secret key is not the one of the database: nodes
+// with different ones refuse each other's tokens.
+func anotherSecret(err error) error {
+	if errors.Is(err, token.ErrOtherSecret) {
+		return fmt.Errorf("%s: the database is used with another secret_key: %s: %w", noteOtherSecret, otherSecretFix, err)
+	}
+	return err
+}
+
+// oneSecret reports whether another secret key is an error. In development a key that
+// nobody wrote is made at each start.
+func oneSecret(set config.Settings) bool { return set.Environment != config.Development }
+
+// keysTrouble tells of signing keys that cannot be opened.
+func (s *Server) keysTrouble(err error) {
+	attrs := []any{"error", err}
+	if errors.Is(err, token.ErrOtherSecret) {
+		attrs = append(attrs, "id", noteOtherSecret, "fix", otherSecretFix)
+		s.otherSecret.Store(true)
+	}
+	s.log.Warn("tokens: signing keys", attrs...)
+	s.recordOtherSecret()
+}
+
+// recordOtherSecret records it once, as soon as there is a log of events.
+func (s *Server) recordOtherSecret() {
+	if s.events != nil && s.otherSecret.Load() && s.otherSecretTold.CompareAndSwap(false, true) {
+		e := audit.Misconfigured(noteOtherSecret)
+		e.Severity, e.Description = audit.High, "The database is used with another secret key."
+		s.events.Record(e)
+	}
+}
+
+// AdoptSecret makes the secret key of the settings that of the database, where the one
+// before is lost: it deletes the signing keys that neither secret_key nor
+// secret_key_previous opens, records that, and returns how many these were. No server
+// may run on the database; where it is a file, that is an error.
+func AdoptSecret(ctx context.Context, cfg Config) (dropped int, err error) {
+	set, log := cfg.Settings.set, cfg.Log
+	if log == nil {
+		log = slog.Default()
+	}
+	if set.SecretKeyGenerated {
+		return 0, settingsError{errors.New("secret_key is not set: there is none to adopt")}
+	}
+	database, dialect, err := newDatabase(set, log)
+	if err != nil {
+		return 0, settingsError{err}
+	}
+	defer func() { err = errors.Join(err, database.Close()) }()
+	db, err := storesIn(database, dialect)
+	if err != nil {
+		return 0, err
+	}
+	tokens, err := token.New(tokenConfig(set, db))
+	if err != nil {
+		return 0, settingsError{err}
+	}
+	if file := set.DatabaseFile(); file != "" { // a server that runs goes on with the key before
+		lock, err := sqlite.Lock(filepath.Dir(file))
+		if err != nil {
+			return 0, named(err)
+		}
+		defer lock.Close()
+	}
+	sets, err := migrationSets(cfg.Modules)
+	if err != nil {
+		return 0, err
+	}
+	if err := database.Open(ctx); err != nil {
+		return 0, named(err)
+	}
+	if _, err := database.Up(ctx, sets...); err != nil {
+		return 0, named(err)
+	}
+	events, err := operatorEvents(set, db)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, events.Close(ctx)) }()
+	adopted := audit.ConfigChanged("secret_key", slog.String("by", "command line"))
+	adopted.Severity, adopted.Description = audit.High, "The secret key was adopted: what the one before has signed is refused."
+	err = act(ctx, events, adopted, func() error {
+		dropped, err = tokens.DropForeign(ctx)
+		return err
+	})
+	return dropped, err
+}
