@@ -81,10 +81,16 @@ func (db *DB) lock(ctx context.Context, conns *sql.DB) (unlock func(), err error
 		_ = conn.Close()
 	}
 	said := false
+	taken := func() error {
+		return fmt.Errorf("database %s: another process is migrating it: %w", db.name, errors.Join(ctx.Err(), errGaveUp(ctx, db.migrationPatience)))
+	}
 	for {
 		var got bool
 		if err := conn.QueryRowContext(patient, "SELECT pg_try_advisory_lock($1)", migrationLock).Scan(&got); err != nil {
 			drop()
+			if said && patient.Err() != nil { // the end came while it was asked once more
+				return nil, taken()
+			}
 			return nil, db.explain(err)
 		}
 		if got {
@@ -97,7 +103,7 @@ func (db *DB) lock(ctx context.Context, conns *sql.DB) (unlock func(), err error
 		select {
 		case <-patient.Done():
 			drop()
-			return nil, fmt.Errorf("database %s: another process is migrating it: %w", db.name, errors.Join(ctx.Err(), errGaveUp(ctx, db.migrationPatience)))
+			return nil, taken()
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
