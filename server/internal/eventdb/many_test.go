@@ -127,7 +127,7 @@ func everyFilter() (names []string, filters map[string]eventdb.Filter) {
 // events. By default it has few, and what is found is compared to a plain count; with
 // MERLON_EVENTS it has as many as that says, and the times are printed.
 func TestManyEvents(t *testing.T) {
-	n, many := 20_000, false
+	n, many := 6_000, false
 	if text := os.Getenv(manyVariable); text != "" {
 		var err error
 		if n, err = strconv.Atoi(text); err != nil || n < 1000 {
@@ -181,7 +181,7 @@ func TestManyEvents(t *testing.T) {
 		table = append(table, r)
 	}
 	if !many {
-		s.Look(2000)
+		s.Look(500)
 		for _, name := range []string{"type outcome, none", "address type, few", "subject address, few", "subject address type category outcome time", "subject, few"} {
 			if got, want := len(pages(t, s, filters[name], 1000)), plainCount(t, file.Reader(), filters[name]); got != want {
 				t.Errorf("%s: %d events, want %d", name, got, want)

@@ -1,8 +1,10 @@
 package eventdb
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/merlonhq/merlon/store/sqlstore"
@@ -20,6 +22,12 @@ var ErrSpan = errors.New("eventdb: spans of a second or more, and no more than 1
 
 const maxSpans = 10_000
 
+// The steps in which events are counted: an hour or more, and so many at most.
+const (
+	leastStep = time.Hour
+	maxSteps  = 1000
+)
+
 // count looks up each type in the index of types, which holds all that is counted: the events themselves are not read.
 // The types are found by steps from each to the next, and CROSS JOIN keeps SQLite from beginning with the events.
 const count = `WITH RECURSIVE types(type) AS (SELECT MIN(type) FROM events
@@ -34,16 +42,37 @@ func (s *Store) Stats(ctx context.Context, since, until time.Time, span time.Dur
 	if span < time.Second || until.Sub(since)/span > maxSpans {
 		return nil, ErrSpan
 	}
-	var counts []Count
-	err := s.db.Each(ctx, count, []any{span.Microseconds(), since.UnixMicro(), until.UnixMicro()}, func(r sqlstore.Row) error {
-		var start int64
-		var c Count
-		if err := r.Scan(&start, &c.Type, &c.Count); err != nil {
-			return err
+	// A month of many events takes longer than one call to a database may.
+	type of struct {
+		start int64
+		kind  string
+	}
+	sums := map[of]int{}
+	step := max(leastStep, until.Sub(since)/maxSteps)
+	for from := since; from.Before(until); from = from.Add(step) {
+		to := from.Add(step)
+		if to.After(until) {
+			to = until
 		}
-		c.Start = time.UnixMicro(start).UTC()
-		counts = append(counts, c)
-		return nil
+		err := s.db.Each(ctx, count, []any{span.Microseconds(), from.UnixMicro(), to.UnixMicro()}, func(r sqlstore.Row) error {
+			var in of
+			var n int
+			if err := r.Scan(&in.start, &in.kind, &n); err != nil {
+				return err
+			}
+			sums[in] += n
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	var counts []Count
+	for in, n := range sums {
+		counts = append(counts, Count{Start: time.UnixMicro(in.start).UTC(), Type: in.kind, Count: n})
+	}
+	slices.SortFunc(counts, func(a, b Count) int {
+		return cmp.Or(a.Start.Compare(b.Start), cmp.Compare(a.Type, b.Type))
 	})
-	return counts, err
+	return counts, nil
 }

@@ -34,6 +34,11 @@ func TestStatsCountByTypeAndSpan(t *testing.T) {
 	if got, err := s.Stats(t.Context(), hour, hour, time.Hour); err != nil || len(got) != 0 {
 		t.Errorf("of no time: %v, %v", got, err)
 	}
+	// Counted in steps of an hour and a fraction, a span is in several of them.
+	long := []eventdb.Count{{hour.Truncate(24 * time.Hour), "authn_login_fail", 4}, {hour.Truncate(24 * time.Hour), "authz_fail", 1}}
+	if got, err := s.Stats(t.Context(), hour, hour.Add(1001*time.Hour), 24*time.Hour); err != nil || !slices.Equal(got, long) {
+		t.Errorf("by the day: %v, %v\nwant %v", got, err, long)
+	}
 	for _, c := range []struct {
 		until time.Time
 		span  time.Duration
