@@ -89,8 +89,10 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		s.log = slog.Default()
 	}
 	s.connections = connectionLimit(s.settings, s.log)
-	if err := s.takeAnyPort(); err != nil {
-		return nil, errors.Join(err, s.Close())
+	if cfg.Settings.demo {
+		if err := s.takeAnyPort(); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
 	}
 	if err := s.prepare(cfg.Modules); err != nil {
 		return nil, errors.Join(settingsError{err}, s.Close())
