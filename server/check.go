@@ -23,7 +23,7 @@ func CheckSettings(src Source) (Settings, []Problem) {
 	}) {
 		out = append(out, problem(f, set.Environment))
 	}
-	return Settings{set}, out
+	return Settings{set: set}, out
 }
 
 // together reports what the parts of the service refuse though each setting is

@@ -57,7 +57,7 @@ func DemoSettings(dir, listen string) (Settings, []Problem, error) {
 	set.SecretKey, set.SecretKeyGenerated = config.NewSecret(secret), false
 	set.DatabaseURL = config.NewSecret("sqlite:" + filepath.Join(dir, "merlon.db"))
 	set.Audit.Log = filepath.Join(dir, "security.log")
-	return Settings{set}, problems(found, set), nil
+	return Settings{set: set, demo: true}, problems(found, set), nil
 }
 
 // noFile is a file system without files.

@@ -101,7 +101,7 @@ func (s *Server) managers(g, former *generation) error {
 		return err
 	}
 	cfg := tokenConfig(set, s.db)
-	if s.listener != nil {
+	if s.demo && s.listener != nil {
 		cfg.Issuer, cfg.Audience = set.IssuerAt(s.listener.Addr().String())
 	}
 	cfg.OneSecret, cfg.OnKeyError = oneSecret(set), s.keysTrouble

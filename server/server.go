@@ -88,6 +88,7 @@ type Server struct {
 	draining    atomic.Bool
 	connections *listener.Limit
 	certificate serving
+	demo        bool // the issuer of tokens has the port that was taken
 	metrics     *operations.Metrics // nil for none, as operations
 	operations  net.Listener
 
@@ -103,8 +104,10 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		s.log = slog.Default()
 	}
 	s.connections = listener.New(connectionLimit(s.settings, s.log))
-	if err := s.takeAnyPort(); err != nil {
-		return nil, errors.Join(err, s.Close())
+	if s.demo = cfg.Settings.demo; s.demo {
+		if err := s.takeAnyPort(); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
 	}
 	if err := s.prepare(cfg.Modules); err != nil {
 		return nil, errors.Join(settingsError{err}, s.Close())

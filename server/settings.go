@@ -25,7 +25,10 @@ import (
 
 // Settings are the settings of the service. They are made by [LoadSettings] or
 // [DemoSettings] and do not change; the zero Settings serve nothing.
-type Settings struct{ set config.Settings }
+type Settings struct {
+	set  config.Settings
+	demo bool // one process that nobody shares tokens with
+}
 
 // Environment returns "production" or "development".
 func (s Settings) Environment() string { return s.set.Environment }
@@ -99,7 +102,7 @@ func (p Problem) String() string {
 // every problem at once; [Fatal] tells whether one of them stops the service.
 func LoadSettings(src Source) (Settings, []Problem) {
 	set, found := config.Load(config.Source(src))
-	return Settings{set}, problems(found, set)
+	return Settings{set: set}, problems(found, set)
 }
 
 func problems(found []config.Problem, set config.Settings) []Problem {

@@ -192,7 +192,7 @@ func TestTokensOutliveARestartAndAChangeOfTheSecretKey(t *testing.T) {
 	dir := t.TempDir()
 	old, next := rand.Text()+rand.Text(), rand.Text()+rand.Text()
 	with := func(environ ...string) server.Settings {
-		return settings(t, dir, append(environ, "MERLON_ENVIRONMENT=development", "MERLON_LISTEN=127.0.0.1:0", "MERLON_TOKENS__ISSUER=http://localhost:8080")...)
+		return settings(t, dir, append(environ, "MERLON_ENVIRONMENT=development", "MERLON_LISTEN=127.0.0.1:0")...)
 	}
 	url, stop := serve(t, withAda(t, with("MERLON_SECRET_KEY="+old)))
 	tokens := obtain(t, url, withPassword("ada", adaPassword))
