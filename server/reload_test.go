@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -23,6 +24,7 @@ import (
 	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/route"
 	"github.com/merlonhq/merlon/server"
+	"github.com/merlonhq/merlon/server/internal/sqlite"
 	"github.com/merlonhq/merlon/server/module"
 )
 
@@ -600,6 +602,46 @@ func TestPseudonymsAndCheckpointsAreOfTheNewSecretKey(t *testing.T) {
 	found, err := audit.Verify(audit.VerifyConfig{Files: []string{path}, Keys: []ed25519.PublicKey{known[0].Key, known[1].Key}})
 	if err != nil || len(found.Breaks) > 0 || found.Signed < 2 {
 		t.Errorf("the log: %+v, %v", found, err)
+	}
+}
+
+func TestAChangeThatNeedsTheDatabaseIsRefusedWhileItIsAway(t *testing.T) {
+	t.Parallel()
+	former, next := key(), key()
+	r := startReloading(t, spare+"secret_key: "+former+"\n")
+	p := logIn(t, r, "ada")
+	db, err := sqlite.New(sqlite.Config{Path: filepath.Join(r.dir, "merlon.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	rename := func(from, to string) {
+		t.Helper()
+		if _, err := db.Writer().ExecContext(t.Context(), "ALTER TABLE "+from+" RENAME TO "+to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rename("token_keys", "away")
+	rotated := spare + "secret_key: " + next + "\nsecret_key_previous: [" + former + "]\n"
+	r.write(t, rotated)
+	if err := r.Reload(t.Context(), r.src); !errors.Is(err, server.ErrLater) {
+		t.Errorf("%v, want ErrLater", err)
+	}
+	if err := p.works(); err != nil {
+		t.Errorf("by the settings from before: %v", err)
+	}
+	r.reload(t, spare+"secret_key: "+former+"\norigins: [\"https://app.example.com\"]\n") // which does not need it
+	r.write(t, spare+"nonsense: 1\n")
+	if err := r.Reload(t.Context(), r.src); err == nil || errors.Is(err, server.ErrLater) {
+		t.Errorf("settings that are wrong: %v, want another error", err)
+	}
+	rename("away", "token_keys")
+	r.reload(t, rotated)
+	if err := p.works(); err != nil {
+		t.Error(err)
 	}
 }
 
