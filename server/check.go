@@ -104,6 +104,18 @@ func (p Problem) AtLeast(severity string) bool {
 	return findings.Severity(p.Severity).AtLeast(findings.Severity(severity))
 }
 
+// RestartSettings returns the names of the settings whose change takes a restart; all
+// others change with [Server.Reload].
+func RestartSettings() []string {
+	var out []string
+	for _, s := range config.Reference() {
+		if s.Restart {
+			out = append(out, s.Name)
+		}
+	}
+	return out
+}
+
 // YAML returns the settings as a file, with secrets as "[redacted]".
 func (s Settings) YAML() []byte { return s.set.YAML() }
 

@@ -20,6 +20,10 @@ import (
 // errReload is the error of a reload that was refused. What is wrong is in the log.
 var errReload = errors.New("server: the reload was refused: the settings from before it are in force")
 
+// ErrLater is in the error of a reload that was refused for what passes by itself: the
+// database was away, and the settings change what is in there. It is worth trying again.
+var ErrLater = errors.New("server: the database was away")
+
 // Reload reads the settings and the certificate again, checks them as [CheckSettings]
 // does, and puts them in force as a whole: requests that have begun end by the former
 // ones, and counts, sessions and connections go on. Where anything is wrong, critical
@@ -52,8 +56,11 @@ func (s *Server) reload(ctx context.Context, src Source) error {
 		return s.onlyCertificate(former)
 	}
 	next, err := s.generate(set.set, former)
+	later := error(nil)
 	if err == nil {
-		err = s.startTokens(ctx, next, former)
+		if err = s.startTokens(ctx, next, former); err != nil {
+			later = ErrLater
+		}
 	}
 	if err == nil && s.eventLog != nil {
 		err = s.eventLog.SetChainSecret(secrets(set.set)[0])
@@ -66,7 +73,7 @@ func (s *Server) reload(ctx context.Context, src Source) error {
 			s.log.Error("reload: the settings cannot be served: those from before are", "error", one)
 		}
 		s.events.Record(audit.ConfigRefused("settings", slog.String("reason", "error")))
-		return errReload
+		return errors.Join(errReload, later)
 	}
 	for _, p := range problems {
 		if p.AtLeast("medium") {

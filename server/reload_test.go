@@ -3,23 +3,28 @@ package server_test
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/route"
 	"github.com/merlonhq/merlon/server"
+	"github.com/merlonhq/merlon/server/internal/sqlite"
 	"github.com/merlonhq/merlon/server/module"
 )
 
@@ -49,7 +54,7 @@ func startReloading(t *testing.T, more string) *reloading {
 	t.Helper()
 	r := &reloading{dir: t.TempDir(), log: &lines{}, held: make(chan chan struct{})}
 	r.base = "environment: development\ndatabase_url: sqlite:" + filepath.Join(r.dir, "merlon.db") +
-		"\naudit: {log: " + filepath.Join(r.dir, "security.log") + "}\n"
+		"\naudit: {log: " + filepath.Join(r.dir, "security.log") + ", checkpoint_interval: 1s, addresses: hashed}\n"
 	r.src = server.Source{File: filepath.Join(r.dir, "merlon.yaml"), Listen: "127.0.0.1:0"}
 	r.write(t, more)
 	set, problems := server.CheckSettings(r.src)
@@ -531,6 +536,112 @@ func TestSecretKeyIsRotatedUnderLoad(t *testing.T) {
 		if bytes.Contains(text, []byte(secret)) || strings.Contains(r.log.String(), secret) {
 			t.Error("a secret key is in a log")
 		}
+	}
+}
+
+func TestPseudonymsAndCheckpointsAreOfTheNewSecretKey(t *testing.T) {
+	t.Parallel()
+	former, next := key(), key()
+	r := startReloading(t, "secret_key: "+former+"\n")
+	path := filepath.Join(r.dir, "security.log")
+	// logged returns the lines of the log once there is one that is wanted.
+	logged := func(want func(line string) bool) []string {
+		t.Helper()
+		for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if lines := strings.Split(string(text), "\n"); slices.ContainsFunc(lines, want) {
+				return lines
+			}
+		}
+		t.Fatal("the log does not have what is waited for")
+		return nil
+	}
+	signedBy := func(secret string) func(string) bool {
+		node, err := audit.NodeID(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		private, err := audit.NodeKey([]byte(secret), node)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := audit.KeyID(private.Public().(ed25519.PublicKey))
+		return func(line string) bool {
+			c, ok := audit.ParseCheckpoint([]byte(line))
+			return ok && c.Key == id
+		}
+	}
+	fail := func() {
+		t.Helper()
+		if status, _, _ := r.ask(t, "POST", "/api/v1/auth/login", `{"username":"nobody","password":"moat and portcullis 7"}`); status != 401 {
+			t.Fatalf("status %d, want 401", status)
+		}
+	}
+	fail()
+	logged(signedBy(former))
+	r.reload(t, "secret_key: "+next+"\nsecret_key_previous: ["+former+"]\n")
+	fail()
+	var addresses []string
+	for _, line := range logged(signedBy(next)) {
+		var e struct{ Type, Address string }
+		if json.Unmarshal([]byte(line), &e) == nil && e.Type == "authn_login_fail" {
+			addresses = append(addresses, e.Address)
+		}
+	}
+	if len(addresses) != 2 || addresses[0] == addresses[1] || !strings.HasPrefix(addresses[0], "hmac_") || !strings.HasPrefix(addresses[1], "hmac_") {
+		t.Errorf("addresses %q, want two different hashes", addresses)
+	}
+	set, _ := server.LoadSettings(r.src)
+	known, err := server.EventKeys(set)
+	if err != nil || len(known) != 2 {
+		t.Fatalf("%d keys, %v", len(known), err)
+	}
+	found, err := audit.Verify(audit.VerifyConfig{Files: []string{path}, Keys: []ed25519.PublicKey{known[0].Key, known[1].Key}})
+	if err != nil || len(found.Breaks) > 0 || found.Signed < 2 {
+		t.Errorf("the log: %+v, %v", found, err)
+	}
+}
+
+func TestAChangeThatNeedsTheDatabaseIsRefusedWhileItIsAway(t *testing.T) {
+	t.Parallel()
+	former, next := key(), key()
+	r := startReloading(t, spare+"secret_key: "+former+"\n")
+	p := logIn(t, r, "ada")
+	db, err := sqlite.New(sqlite.Config{Path: filepath.Join(r.dir, "merlon.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	rename := func(from, to string) {
+		t.Helper()
+		if _, err := db.Writer().ExecContext(t.Context(), "ALTER TABLE "+from+" RENAME TO "+to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rename("token_keys", "away")
+	rotated := spare + "secret_key: " + next + "\nsecret_key_previous: [" + former + "]\n"
+	r.write(t, rotated)
+	if err := r.Reload(t.Context(), r.src); !errors.Is(err, server.ErrLater) {
+		t.Errorf("%v, want ErrLater", err)
+	}
+	if err := p.works(); err != nil {
+		t.Errorf("by the settings from before: %v", err)
+	}
+	r.reload(t, spare+"secret_key: "+former+"\norigins: [\"https://app.example.com\"]\n") // which does not need it
+	r.write(t, spare+"nonsense: 1\n")
+	if err := r.Reload(t.Context(), r.src); err == nil || errors.Is(err, server.ErrLater) {
+		t.Errorf("settings that are wrong: %v, want another error", err)
+	}
+	rename("away", "token_keys")
+	r.reload(t, rotated)
+	if err := p.works(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -88,7 +88,7 @@ type Server struct {
 	draining    atomic.Bool
 	connections *listener.Limit
 	certificate serving
-	demo        bool // the issuer of tokens has the port that was taken
+	demo        bool                // the issuer of tokens has the port that was taken
 	metrics     *operations.Metrics // nil for none, as operations
 	operations  net.Listener
 

@@ -27,9 +27,32 @@ the files that are named are looked at; nothing is started or changed.
 
 What check.silence names is shown with its reason and its last day, and does not fail.
 
+A server that runs makes the same check at a reload and takes over what passes. A change of
+these takes a restart:
+` + wrapped(server.RestartSettings()) + `
+
 Exit codes: 0 when nothing of that severity or worse was found, 1 when something was,
 2 when the file cannot be read or is not YAML.
 `
+}
+
+// wrapped returns the words in indented lines of about 80 characters.
+func wrapped(words []string) string {
+	var b strings.Builder
+	at := 0
+	for _, w := range words {
+		if at > 0 && at+1+len(w) > 80 {
+			b.WriteString("\n")
+			at = 0
+		}
+		if at == 0 {
+			b.WriteString(" ")
+			at = 1
+		}
+		b.WriteString(" " + w)
+		at += 1 + len(w)
+	}
+	return b.String()
 }
 
 func (cmd checkCommand) Run(c console) error {

@@ -29,7 +29,7 @@ func TestHelp(t *testing.T) {
 		{args: []string{"users", "--help"}, want: []string{"users create"}},
 		{args: []string{"users", "create", "--help"}, want: []string{"--username", "--email", "--role", "--password-stdin", "--config"}, examples: true},
 		{args: []string{"health", "--help"}, want: []string{"--url", "--config", "http://127.0.0.1:8080", "--url https://api.example.com"}, examples: true},
-		{args: []string{"check", "--help"}, want: []string{"--config", "--format", "--fail-on", "sarif"}, examples: true},
+		{args: []string{"check", "--help"}, want: []string{"--config", "--format", "--fail-on", "sarif", "takes a restart:\n  environment listen database_url"}, examples: true},
 		{args: []string{"config", "--help"}, want: []string{"config print", "config init"}},
 		{args: []string{"config", "print", "--help"}, want: []string{"--config", "--json"}, examples: true},
 		{args: []string{"config", "init", "--help"}, want: []string{"--output"}, examples: true},

@@ -63,6 +63,10 @@ func (cmd serveCommand) Run(ctx context.Context, c console) error {
 // it has been the same for two looks.
 const watchInterval = 2 * time.Second
 
+// againInterval is how long after a reload that failed for want of the database the next
+// one is tried.
+const againInterval = 30 * time.Second
+
 // serve serves until ctx ends, and reloads at each hangup and when files have changed.
 func (cmd serveCommand) serve(ctx context.Context, srv *server.Server, hangups <-chan os.Signal) error {
 	ended := make(chan struct{})
@@ -76,15 +80,24 @@ func (cmd serveCommand) serve(ctx context.Context, srv *server.Server, hangups <
 			defer tick.Stop()
 			looks = tick.C
 		}
+		var again <-chan time.Time
+		reload := func() {
+			again = nil
+			if err := srv.Reload(ctx, src); errors.Is(err, server.ErrLater) { // the log says why not
+				again = time.After(againInterval)
+			}
+		}
 		for {
 			select {
 			case <-ended:
 				return
 			case <-hangups:
-				_ = srv.Reload(ctx, src) // the log says why not
+				reload()
+			case <-again:
+				reload()
 			case <-looks:
 				if watch.Changed() {
-					_ = srv.Reload(ctx, src)
+					reload()
 				}
 			}
 		}
