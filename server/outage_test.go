@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -36,6 +37,7 @@ func TestADatabaseThatIsLostIsGivenUpAndComesBackByItself(t *testing.T) {
 		})
 		defer b.Close()
 		lost := fmt.Errorf("%w: %w", sqlstore.ErrUnavailable, context.DeadlineExceeded)
+		broken := fmt.Errorf("%w: %w", sqlstore.ErrUnavailable, io.ErrUnexpectedEOF)
 		fail := func(times int, err error) {
 			for range times {
 				if b.Away() == nil {
@@ -43,18 +45,26 @@ func TestADatabaseThatIsLostIsGivenUpAndComesBackByItself(t *testing.T) {
 				}
 			}
 		}
-		fail(10, lost) // start-up has a patience of its own
+		fail(10, lost)
+		fail(10, broken) // start-up has a patience of its own
 		if err := b.Away(); err != nil {
 			t.Fatalf("before it serves: %v", err)
 		}
 		b.armed.Store(true)
 		fail(100, errors.New("a constraint"))
 		fail(100, context.Canceled)
-		fail(2, lost)
+		back = true
+		fail(100, lost) // somebody asks for what takes long, of a database that answers
+		synctest.Wait()
+		if err := b.Away(); err != nil || checks == 0 {
+			t.Fatalf("slow calls to a database that answers: %v after %d probes", err, checks)
+		}
+		back = false
+		fail(2, broken)
 		if err := b.Away(); err != nil {
 			t.Fatalf("after two failures: %v", err)
 		}
-		b.Done(lost)
+		b.Done(broken)
 		err := b.Away()
 		if err == nil {
 			t.Fatal("after three failures a call is made")
@@ -75,9 +85,18 @@ func TestADatabaseThatIsLostIsGivenUpAndComesBackByItself(t *testing.T) {
 			t.Errorf("a second after it is back: %v", err)
 		}
 		mu.Lock()
-		defer mu.Unlock()
-		if len(events) != 2 || events[0].Type != audit.SysDegraded || events[1].Type != audit.SysRecovered {
-			t.Errorf("events %+v, want one of each", events)
+		told := slices.Clone(events)
+		mu.Unlock()
+		if len(told) != 2 || told[0].Type != audit.SysDegraded || told[1].Type != audit.SysRecovered {
+			t.Errorf("events %+v, want one of each", told)
+		}
+		// One call without an answer is enough when the probe has none either.
+		time.Sleep(time.Minute)
+		back = false
+		b.Done(lost)
+		synctest.Wait()
+		if b.Away() == nil {
+			t.Error("calls are made of a database that hangs")
 		}
 	})
 }
