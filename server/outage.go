@@ -16,7 +16,7 @@ import (
 const (
 	databaseFailures = 3
 	databaseProbe    = 250 * time.Millisecond
-	databasePatience = time.Second
+	databasePatience = 2 * time.Second // as a call has
 )
 
 // databaseBreaker keeps calls from a PostgreSQL that does not answer: they fail at once. SQLite has none, as it is a
