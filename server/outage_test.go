@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,12 +22,13 @@ func TestADatabaseThatIsLostIsGivenUpAndComesBackByItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		var events []audit.Event
-		checks, back := 0, false
+		var checks atomic.Int64
+		var back atomic.Bool
 		b := newDatabaseBreaker(func(ctx context.Context) error {
 			if _, ok := ctx.Deadline(); !ok {
 				t.Error("the probe has no deadline")
 			}
-			if checks++; !back {
+			if checks.Add(1); !back.Load() {
 				return io.ErrUnexpectedEOF
 			}
 			return nil
@@ -53,13 +55,13 @@ func TestADatabaseThatIsLostIsGivenUpAndComesBackByItself(t *testing.T) {
 		b.armed.Store(true)
 		fail(100, errors.New("a constraint"))
 		fail(100, context.Canceled)
-		back = true
+		back.Store(true)
 		fail(100, lost) // somebody asks for what takes long, of a database that answers
 		synctest.Wait()
-		if err := b.Away(); err != nil || checks == 0 {
-			t.Fatalf("slow calls to a database that answers: %v after %d probes", err, checks)
+		if err := b.Away(); err != nil || checks.Load() == 0 {
+			t.Fatalf("slow calls to a database that answers: %v after %d probes", err, checks.Load())
 		}
-		back = false
+		back.Store(false)
 		fail(2, broken)
 		if err := b.Away(); err != nil {
 			t.Fatalf("after two failures: %v", err)
@@ -75,10 +77,10 @@ func TestADatabaseThatIsLostIsGivenUpAndComesBackByItself(t *testing.T) {
 		}
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		if checks < 30 || b.Away() == nil {
-			t.Errorf("%d probes in ten seconds, away %v", checks, b.Away())
+		if checks.Load() < 30 || b.Away() == nil {
+			t.Errorf("%d probes in ten seconds, away %v", checks.Load(), b.Away())
 		}
-		back = true
+		back.Store(true)
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if err := b.Away(); err != nil {
@@ -92,7 +94,7 @@ func TestADatabaseThatIsLostIsGivenUpAndComesBackByItself(t *testing.T) {
 		}
 		// One call without an answer is enough when the probe has none either.
 		time.Sleep(time.Minute)
-		back = false
+		back.Store(false)
 		b.Done(lost)
 		synctest.Wait()
 		if b.Away() == nil {
