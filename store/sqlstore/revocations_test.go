@@ -25,24 +25,65 @@ func TestRevocationsConform(t *testing.T) {
 				cfg := arrangements[name](t)
 				db := newDB(t, cfg)
 				return db.Revocations(), func(names ...string) {
-					err := db.Tx(t.Context(), func(tx *sqlstore.Tx) error { // one, or the room of the log takes its time to fill
-						for _, name := range names {
-							if _, err := tx.Exec(`INSERT INTO sessions (id, user_id, hash, created_at, last_seen_at, address, user_agent)
-								VALUES ($1, 'usr_a', $1, 0, 0, '', '')`, name); err != nil {
-								return err
-							}
-							if _, err := tx.Exec(`DELETE FROM sessions WHERE id = $1`, name); err != nil {
-								return err
-							}
+					for some := range slices.Chunk(names, 400) { // or the room of the log takes its time to fill
+						if err := end(t, db, some); err != nil {
+							t.Error(err)
 						}
-						return nil
-					})
-					if err != nil {
-						t.Error(err)
 					}
 				}
 			})
 		})
+	}
+}
+
+// end ends sessions with these ids and hashes in one transaction.
+func end(t *testing.T, db *sqlstore.DB, names []string) error {
+	return db.Tx(t.Context(), func(tx *sqlstore.Tx) error {
+		for _, name := range names {
+			if _, err := tx.Exec(`INSERT INTO sessions (id, user_id, hash, created_at, last_seen_at, address, user_agent)
+				VALUES ($1, 'usr_a', $1, 0, 0, '', '')`, name); err != nil {
+				return err
+			}
+			if _, err := tx.Exec(`DELETE FROM sessions WHERE id = $1`, name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// In PostgreSQL a transaction that changes very much says that all may have changed, once.
+func TestAChangeOfVeryMuchIsOneLine(t *testing.T) {
+	db, _, _ := onPostgres(t)
+	log := db.Revocations()
+	for _, tt := range []struct {
+		changes, lines int
+		all            bool
+	}{{500, 500, false}, {501, 501, true}, {2000, 501, true}, {1, 1, false}} {
+		before, err := log.Latest(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for n := range tt.changes {
+			names = append(names, fmt.Sprintf("%064x", n))
+		}
+		if err := end(t, db, names); err != nil {
+			t.Fatal(err)
+		}
+		changes, err := log.Since(t.Context(), before)
+		if err != nil || len(changes) != tt.lines {
+			t.Fatalf("%d changes: %d lines (%v), want %d", tt.changes, len(changes), err, tt.lines)
+		}
+		for i, c := range changes {
+			want := revocation.Change{Seq: before + int64(i) + 1, Kind: revocation.Session, Name: names[i]}
+			if tt.all && i == tt.lines-1 {
+				want.Kind, want.Name = revocation.All, ""
+			}
+			if c != want {
+				t.Fatalf("%d changes: line %d is %+v, want %+v", tt.changes, i, c, want)
+			}
+		}
 	}
 }
 
