@@ -63,7 +63,7 @@ func serveProduction(t *testing.T) *production {
 	file := filepath.Join(dir, "merlon.yaml")
 	for name, text := range map[string][]byte{
 		"cert.pem": cert, "key.pem": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}),
-		"merlon.yaml": fmt.Appendf(nil, "listen: 127.0.0.1:0\nhosts: [app.example.com]\ntls: {cert: %[1]s/cert.pem, key: %[1]s/key.pem}\n"+
+		"merlon.yaml": fmt.Appendf(nil, "listen: 127.0.0.1:0\ndrain_time: 0s\nhosts: [app.example.com]\ntls: {cert: %[1]s/cert.pem, key: %[1]s/key.pem}\n"+
 			"database_url: sqlite:%[1]s/merlon.db\naudit: {log: %[1]s/security.log}\n", dir),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {

@@ -15,6 +15,7 @@ const (
 	Session Kind = "session" // the SHA-256 of a session's token, hexadecimal
 	Grant   Kind = "grant"   // the id of a family of tokens
 	Account Kind = "account" // the id of an account
+	All     Kind = "all"     // none: a transaction changed more than is told one by one
 )
 
 // A Change is something that may have lost a right. Kinds that a program does not know are of a newer one.

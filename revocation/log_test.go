@@ -17,9 +17,13 @@ func newMemory(t *testing.T, max int) *revocation.Memory {
 }
 
 func TestMemoryConforms(t *testing.T) {
-	revocationtest.Run(t, 64, func(t *testing.T) (revocation.Log, func(string)) {
+	revocationtest.Run(t, 64, func(t *testing.T) (revocation.Log, func(...string)) {
 		m := newMemory(t, 64)
-		return m, func(name string) { m.Add(revocation.Session, name) }
+		return m, func(names ...string) {
+			for _, name := range names {
+				m.Add(revocation.Session, name)
+			}
+		}
 	})
 }
 

@@ -106,7 +106,11 @@ func (w *Watch) follow(ctx context.Context) error {
 		switch {
 		case err == nil:
 			for _, c := range changes {
-				w.cfg.Forget(c)
+				if c.Kind == All {
+					w.cfg.ForgetAll()
+				} else {
+					w.cfg.Forget(c)
+				}
 				w.seq = c.Seq
 			}
 			return nil

@@ -151,6 +151,10 @@ func TestJustWhatWasRevokedIsForgotten(t *testing.T) {
 	c.look(t)
 	c.log.Add(revocation.Session, "s")
 	c.look(t, "session s")
+	c.log.Add(revocation.Key, "k")
+	c.log.Add(revocation.All, "")
+	c.look(t, "key k", "all")
+	c.look(t)
 	c.log.Memory = newMemory(t, 8) // restored from a backup
 	c.look(t, "all")
 }

@@ -16,7 +16,7 @@ import (
 const (
 	databaseFailures = 3
 	databaseProbe    = 250 * time.Millisecond
-	databasePatience = time.Second
+	databasePatience = 2 * time.Second // as a call has
 )
 
 // databaseBreaker keeps calls from a PostgreSQL that does not answer: they fail at once. SQLite has none, as it is a
@@ -60,10 +60,12 @@ func (b *databaseBreaker) Away() error {
 }
 
 // Done implements [sqlstore.Breaker]. What failed for another reason than the connection was answered, unless the
-// caller left.
+// caller left. A call that took too long may have asked for too much: a probe decides whether it was the database.
 func (b *databaseBreaker) Done(err error) {
 	switch {
 	case !b.armed.Load() || errors.Is(err, context.Canceled):
+	case errors.Is(err, context.DeadlineExceeded):
+		b.Suspect()
 	case postgres.Lost(err):
 		b.Failed(err)
 	default:

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,12 +22,13 @@ func TestADatabaseThatIsLostIsGivenUpAndComesBackByItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		var events []audit.Event
-		checks, back := 0, false
+		var checks atomic.Int64
+		var back atomic.Bool
 		b := newDatabaseBreaker(func(ctx context.Context) error {
 			if _, ok := ctx.Deadline(); !ok {
 				t.Error("the probe has no deadline")
 			}
-			if checks++; !back {
+			if checks.Add(1); !back.Load() {
 				return io.ErrUnexpectedEOF
 			}
 			return nil
@@ -36,6 +39,7 @@ func TestADatabaseThatIsLostIsGivenUpAndComesBackByItself(t *testing.T) {
 		})
 		defer b.Close()
 		lost := fmt.Errorf("%w: %w", sqlstore.ErrUnavailable, context.DeadlineExceeded)
+		broken := fmt.Errorf("%w: %w", sqlstore.ErrUnavailable, io.ErrUnexpectedEOF)
 		fail := func(times int, err error) {
 			for range times {
 				if b.Away() == nil {
@@ -43,18 +47,26 @@ func TestADatabaseThatIsLostIsGivenUpAndComesBackByItself(t *testing.T) {
 				}
 			}
 		}
-		fail(10, lost) // start-up has a patience of its own
+		fail(10, lost)
+		fail(10, broken) // start-up has a patience of its own
 		if err := b.Away(); err != nil {
 			t.Fatalf("before it serves: %v", err)
 		}
 		b.armed.Store(true)
 		fail(100, errors.New("a constraint"))
 		fail(100, context.Canceled)
-		fail(2, lost)
+		back.Store(true)
+		fail(100, lost) // somebody asks for what takes long, of a database that answers
+		synctest.Wait()
+		if err := b.Away(); err != nil || checks.Load() == 0 {
+			t.Fatalf("slow calls to a database that answers: %v after %d probes", err, checks.Load())
+		}
+		back.Store(false)
+		fail(2, broken)
 		if err := b.Away(); err != nil {
 			t.Fatalf("after two failures: %v", err)
 		}
-		b.Done(lost)
+		b.Done(broken)
 		err := b.Away()
 		if err == nil {
 			t.Fatal("after three failures a call is made")
@@ -65,19 +77,28 @@ func TestADatabaseThatIsLostIsGivenUpAndComesBackByItself(t *testing.T) {
 		}
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		if checks < 30 || b.Away() == nil {
-			t.Errorf("%d probes in ten seconds, away %v", checks, b.Away())
+		if checks.Load() < 30 || b.Away() == nil {
+			t.Errorf("%d probes in ten seconds, away %v", checks.Load(), b.Away())
 		}
-		back = true
+		back.Store(true)
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if err := b.Away(); err != nil {
 			t.Errorf("a second after it is back: %v", err)
 		}
 		mu.Lock()
-		defer mu.Unlock()
-		if len(events) != 2 || events[0].Type != audit.SysDegraded || events[1].Type != audit.SysRecovered {
-			t.Errorf("events %+v, want one of each", events)
+		told := slices.Clone(events)
+		mu.Unlock()
+		if len(told) != 2 || told[0].Type != audit.SysDegraded || told[1].Type != audit.SysRecovered {
+			t.Errorf("events %+v, want one of each", told)
+		}
+		// One call without an answer is enough when the probe has none either.
+		time.Sleep(time.Minute)
+		back.Store(false)
+		b.Done(lost)
+		synctest.Wait()
+		if b.Away() == nil {
+			t.Error("calls are made of a database that hangs")
 		}
 	})
 }

@@ -67,8 +67,10 @@ func TestAKeyRevokedOnOneNodeIsRefusedByTheOther200TimesOf200(t *testing.T) {
 				}
 				return err == nil && got.status == want
 			}
-			if !use(b, 200) || !use(b, 200) { // its verdict is kept there
-				return
+			for range 2 { // its verdict is kept there
+				if !use(b, 200) {
+					return
+				}
 			}
 			method, at, body, done, want := "DELETE", "/api/v1/api-keys/"+key.ID, members(nil), 204, 401
 			switch i % 4 {

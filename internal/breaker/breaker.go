@@ -64,6 +64,7 @@ type Breaker struct {
 	before  uint64 // skipped before it
 	need    int    // successful probes that end it
 	current bool   // it lasts
+	suspect bool   // whether it has to be is being found out
 }
 
 // How doubt moves: a failure weighs as much as ten successes.
@@ -105,6 +106,24 @@ func (b *Breaker) Failed(err error) {
 	if b.doubt.Add(failureDoubt) >= failureDoubt*int64(b.cfg.Failures) {
 		b.giveUp(err)
 	}
+}
+
+// Suspect is told of a call that had no answer in its time, for which there may be another reason than the store: it is
+// tried now, by a goroutine, and given up if that fails.
+func (b *Breaker) Suspect() {
+	b.failures.Add(1)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.current || b.closed || b.suspect {
+		return
+	}
+	b.suspect = true
+	b.probing.Go(func() {
+		_ = b.Check(b.stop) // which gives it up
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.suspect = false
+	})
 }
 
 // giveUp begins an outage, unless one lasts.

@@ -12,8 +12,9 @@ import (
 	"github.com/merlonhq/merlon/revocation"
 )
 
-// Run checks an empty log, of which add makes the end of a session whose name it is given. It holds room changes.
-func Run(t *testing.T, room int, open func(t *testing.T) (log revocation.Log, add func(name string))) {
+// Run checks an empty log, of which add makes the ends of sessions whose names it is given, in order. It holds room
+// changes.
+func Run(t *testing.T, room int, open func(t *testing.T) (log revocation.Log, add func(names ...string))) {
 	name := func(n int) string { return fmt.Sprintf("%064x", n) }
 	latest := func(t *testing.T, log revocation.Log, want int64) {
 		t.Helper()
@@ -43,9 +44,11 @@ func Run(t *testing.T, room int, open func(t *testing.T) (log revocation.Log, ad
 	})
 	t.Run("what it does not hold is a gap", func(t *testing.T) {
 		log, add := open(t)
+		var names []string
 		for n := range room + 1 {
-			add(name(n))
+			names = append(names, name(n))
 		}
+		add(names...)
 		if _, err := log.Since(t.Context(), 0); !errors.Is(err, revocation.ErrGap) {
 			t.Errorf("beyond the room: %v, want ErrGap", err)
 		}

@@ -21,19 +21,69 @@ import (
 func TestRevocationsConform(t *testing.T) {
 	for _, name := range []string{"WAL with one writer and several readers", "PostgreSQL"} {
 		t.Run(name, func(t *testing.T) {
-			revocationtest.Run(t, 4096, func(t *testing.T) (revocation.Log, func(string)) {
+			revocationtest.Run(t, 4096, func(t *testing.T) (revocation.Log, func(...string)) {
 				cfg := arrangements[name](t)
-				// One statement each, or the room of the log takes its time to fill.
-				return newDB(t, cfg).Revocations(), func(name string) {
-					_, err1 := cfg.Writer.Exec(`INSERT INTO sessions (id, user_id, hash, created_at, last_seen_at, address, user_agent)
-						VALUES ($1, 'usr_a', $1, 0, 0, '', '')`, name)
-					_, err2 := cfg.Writer.Exec(`DELETE FROM sessions WHERE id = $1`, name)
-					if err := errors.Join(err1, err2); err != nil {
-						t.Error(err)
+				db := newDB(t, cfg)
+				return db.Revocations(), func(names ...string) {
+					for some := range slices.Chunk(names, 400) { // or the room of the log takes its time to fill
+						if err := end(t, db, some); err != nil {
+							t.Error(err)
+						}
 					}
 				}
 			})
 		})
+	}
+}
+
+// end ends sessions with these ids and hashes in one transaction.
+func end(t *testing.T, db *sqlstore.DB, names []string) error {
+	return db.Tx(t.Context(), func(tx *sqlstore.Tx) error {
+		for _, name := range names {
+			if _, err := tx.Exec(`INSERT INTO sessions (id, user_id, hash, created_at, last_seen_at, address, user_agent)
+				VALUES ($1, 'usr_a', $1, 0, 0, '', '')`, name); err != nil {
+				return err
+			}
+			if _, err := tx.Exec(`DELETE FROM sessions WHERE id = $1`, name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// In PostgreSQL a transaction that changes very much says that all may have changed, once.
+func TestAChangeOfVeryMuchIsOneLine(t *testing.T) {
+	db, _, _ := onPostgres(t)
+	log := db.Revocations()
+	for _, tt := range []struct {
+		changes, lines int
+		all            bool
+	}{{500, 500, false}, {501, 501, true}, {2000, 501, true}, {1, 1, false}} {
+		before, err := log.Latest(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for n := range tt.changes {
+			names = append(names, fmt.Sprintf("%064x", n))
+		}
+		if err := end(t, db, names); err != nil {
+			t.Fatal(err)
+		}
+		changes, err := log.Since(t.Context(), before)
+		if err != nil || len(changes) != tt.lines {
+			t.Fatalf("%d changes: %d lines (%v), want %d", tt.changes, len(changes), err, tt.lines)
+		}
+		for i, c := range changes {
+			want := revocation.Change{Seq: before + int64(i) + 1, Kind: revocation.Session, Name: names[i]}
+			if tt.all && i == tt.lines-1 {
+				want.Kind, want.Name = revocation.All, ""
+			}
+			if c != want {
+				t.Fatalf("%d changes: line %d is %+v, want %+v", tt.changes, i, c, want)
+			}
+		}
 	}
 }
 

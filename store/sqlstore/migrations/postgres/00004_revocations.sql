@@ -13,20 +13,34 @@ INSERT INTO revocation_sequence (one, seq) VALUES (1, 0);
 CREATE TABLE revocations (
     slot BIGINT           PRIMARY KEY,
     seq  BIGINT           NOT NULL,
-    kind TEXT COLLATE "C" NOT NULL,   -- key, session, grant, account
+    kind TEXT COLLATE "C" NOT NULL,   -- key, session, grant, account, all
     name TEXT COLLATE "C" NOT NULL    -- what it is found by: the look-up id of a key, the hash of a session, else an id
 );
 CREATE UNIQUE INDEX revocations_seq ON revocations (seq);
 INSERT INTO revocations (slot, seq, kind, name) VALUES (0, 0, '', '');
 
--- The arguments are the kind and the column that holds the name.
+-- The arguments are the kind and the column that holds the name. After 500 lines of a transaction one says that all may
+-- have changed, and the rest is left out: a row that is updated thousands of times in a transaction takes ever longer.
 -- +goose StatementBegin
 CREATE FUNCTION merlon_revoked() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
     n BIGINT;
+    lines INT := coalesce(nullif(current_setting('merlon.revoked', true), '')::INT, 0) + 1; -- of this transaction
+    what TEXT := TG_ARGV[0];
+    whose TEXT;
 BEGIN
+    IF lines > 501 THEN
+        RETURN NULL;
+    END IF;
+    PERFORM set_config('merlon.revoked', lines::TEXT, true);
+    IF lines = 501 THEN
+        what := 'all';
+        whose := '';
+    ELSE
+        whose := to_jsonb(OLD) ->> TG_ARGV[1];
+    END IF;
     UPDATE revocation_sequence SET seq = seq + 1 RETURNING seq INTO n;
-    INSERT INTO revocations (slot, seq, kind, name) VALUES (n % 4096, n, TG_ARGV[0], to_jsonb(OLD) ->> TG_ARGV[1])
+    INSERT INTO revocations (slot, seq, kind, name) VALUES (n % 4096, n, what, whose)
         ON CONFLICT (slot) DO UPDATE SET seq = excluded.seq, kind = excluded.kind, name = excluded.name;
     RETURN NULL;
 END
