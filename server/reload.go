@@ -76,7 +76,7 @@ func (s *Server) reload(ctx context.Context, src Source) error {
 		return errors.Join(errReload, later)
 	}
 	for _, p := range problems {
-		if p.AtLeast("medium") {
+		if p.AtLeast("medium") && p.Silenced == nil {
 			s.log.Warn("reload: a finding", "problem", p.String())
 		}
 	}
