@@ -18,10 +18,10 @@ const profileTimeout = 2 * time.Minute
 // sources is where the metrics are read.
 func (s *Server) sources() operations.Sources {
 	src := operations.Sources{
-		ClockOffset: s.clock.ahead(),
-		Version:     s.version, Controls: s.guard.Counts, Reports: s.api.Reports.Counts,
+		Version: s.version, Controls: s.guard.Counts, Reports: s.api.Reports.Counts,
 		Connections: func() listener.Counts { return s.connections.Counts() },
 		Events:      func() audit.Stats { return s.events.Stats() }, // opened later
+		ClockOffset: s.clock.ahead(),
 	}
 	if s.limits != nil {
 		src.LimitsStore = func() bool { _, away := s.limits.Outage(); return !away }

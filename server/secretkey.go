@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"sync/atomic"
 
 	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/server/internal/config"
+	"github.com/merlonhq/merlon/server/internal/schema"
 	"github.com/merlonhq/merlon/server/internal/sqlite"
 	"github.com/merlonhq/merlon/token"
 )
@@ -19,26 +21,28 @@ const noteOtherSecret = "merlon.N140"
 
 const otherSecretFix = "give this node the secret_key of the others, or after a change the former one in secret_key_previous; if that is lost, stop all nodes and run merlon secrets adopt"
 
-// startTokens loads the signing keys. In production a secret key that is not that of the
-// database is an error: nodes with different ones refuse each other's tokens.
-func (s *Server) startTokens(ctx context.Context) error {
-	err := s.tokens.Start(ctx)
+// oneSecret reports whether another secret key is an error: nodes with different ones
+// refuse each other's tokens. In development a key that nobody wrote is made at each start.
+func oneSecret(set config.Settings) bool { return set.Environment != config.Development }
+
+// otherSecret says what to do about an error of the start of tokens that is one of the
+// secret key.
+func otherSecret(err error) error {
 	if errors.Is(err, token.ErrOtherSecret) {
 		return fmt.Errorf("%s: the database is used with another secret_key: %s: %w", noteOtherSecret, otherSecretFix, err)
 	}
 	return err
 }
 
-// oneSecret reports whether another secret key is an error. In development a key that
-// nobody wrote is made at each start.
-func oneSecret(set config.Settings) bool { return set.Environment != config.Development }
+// A secretNote is whether another secret key was seen, and told of.
+type secretNote struct{ seen, told atomic.Bool }
 
 // keysTrouble tells of signing keys that cannot be opened.
 func (s *Server) keysTrouble(err error) {
 	attrs := []any{"error", err}
 	if errors.Is(err, token.ErrOtherSecret) {
 		attrs = append(attrs, "id", noteOtherSecret, "fix", otherSecretFix)
-		s.otherSecret.Store(true)
+		s.secret.seen.Store(true)
 	}
 	s.log.Warn("tokens: signing keys", attrs...)
 	s.recordOtherSecret()
@@ -46,7 +50,7 @@ func (s *Server) keysTrouble(err error) {
 
 // recordOtherSecret records it once, as soon as there is a log of events.
 func (s *Server) recordOtherSecret() {
-	if s.events != nil && s.otherSecret.Load() && s.otherSecretTold.CompareAndSwap(false, true) {
+	if s.events != nil && s.secret.seen.Load() && s.secret.told.CompareAndSwap(false, true) {
 		s.events.Record(audit.Event{Type: audit.SysMisconfigured, Outcome: audit.Failure, Severity: audit.High,
 			Description: "The database is used with another secret key.", Detail: []slog.Attr{slog.String("id", noteOtherSecret)}})
 	}
@@ -56,46 +60,46 @@ func (s *Server) recordOtherSecret() {
 // before is lost: it deletes the signing keys that neither secret_key nor
 // secret_key_previous opens, records that, and returns how many these were. No server
 // may run on the database; where it is a file, that is an error.
-func AdoptSecret(ctx context.Context, cfg Config) (dropped int, err error) {
-	s := &Server{settings: cfg.Settings.set, version: cfg.Version, log: cfg.Log}
-	if s.log == nil {
-		s.log = slog.Default()
-	}
-	if s.settings.SecretKeyGenerated {
+func AdoptSecret(ctx context.Context, settings Settings) (dropped int, err error) {
+	set := settings.set
+	if set.SecretKeyGenerated {
 		return 0, settingsError{errors.New("secret_key is not set: there is none to adopt")}
 	}
-	db, err := s.prepareStores(cfg.Modules)
-	if s.database != nil {
-		defer func() { err = errors.Join(err, s.database.Close()) }()
-	}
+	database, dialect, err := newDatabase(set, slog.Default())
 	if err != nil {
 		return 0, settingsError{err}
 	}
-	if file := s.settings.DatabaseFile(); file != "" { // a server that runs goes on with the key before
+	defer func() { err = errors.Join(err, database.Close()) }()
+	db, err := storesIn(database, dialect)
+	if err != nil {
+		return 0, err
+	}
+	secrets := (&Server{settings: set}).secrets()
+	tokens, err := token.New(token.Config{Store: db.Grants(), KeyStore: db.TokenKeys(), Secret: secrets[0], PreviousSecrets: secrets[1:], Issuer: set.Tokens.Issuer})
+	if err != nil {
+		return 0, settingsError{err}
+	}
+	if file := set.DatabaseFile(); file != "" { // a server that runs goes on with the key before
 		lock, err := sqlite.Lock(filepath.Dir(file))
 		if err != nil {
 			return 0, named(err)
 		}
 		defer lock.Close()
 	}
-	sets, err := migrationSets(cfg.Modules)
-	if err != nil {
-		return 0, err
-	}
-	if err := s.database.Open(ctx); err != nil {
+	if err := database.Open(ctx); err != nil {
 		return 0, named(err)
 	}
-	if _, err := s.database.Up(ctx, sets...); err != nil {
+	if _, err := database.Up(ctx, schema.Core()...); err != nil {
 		return 0, named(err)
 	}
-	events, err := operatorEvents(s.settings, db)
+	events, err := operatorEvents(set, db)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, events.Close(ctx)) }()
 	err = act(ctx, events, audit.Event{Type: audit.SysConfigChanged, Severity: audit.High, Description: "The secret key was adopted: what the one before has signed is refused.",
 		Detail: []slog.Attr{slog.String("by", "command line"), slog.String("setting", "secret_key")}}, func() error {
-		dropped, err = s.tokens.DropForeign(ctx)
+		dropped, err = tokens.DropForeign(ctx)
 		return err
 	})
 	return dropped, err

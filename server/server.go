@@ -12,7 +12,6 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -66,9 +65,10 @@ type Server struct {
 	handler  http.Handler
 	tls      *tls.Config // nil for clear text
 	recorder recorder
+	clock    *clockWatch
+	secret   secretNote
 	limits   *sharedLimits // nil in memory
 	privacy  *audit.Privacy
-	clock    *clockWatch
 	watch    *pattern.Watch
 
 	lock     *sqlite.DirLock
@@ -76,12 +76,10 @@ type Server struct {
 	listener net.Listener
 	redirect net.Listener // clear text beside TLS; nil for none
 
-	connections                  *listener.Limit
-	certificate                  serving
-	otherSecret, otherSecretTold atomic.Bool
-
-	metrics    *operations.Metrics // nil for none, as operations
-	operations net.Listener
+	connections *listener.Limit
+	certificate serving
+	metrics     *operations.Metrics // nil for none, as operations
+	operations  net.Listener
 }
 
 // New compiles the policy, opens the database and the event log, and brings the
@@ -119,7 +117,7 @@ func (s *Server) open(ctx context.Context, modules []module.Module) error {
 	if _, err := s.database.Up(ctx, sets...); err != nil {
 		return named(err)
 	}
-	if err := s.startTokens(ctx); err != nil {
+	if err := otherSecret(s.tokens.Start(ctx)); err != nil {
 		return err
 	}
 	return s.openEvents(ctx, s.store)
