@@ -166,7 +166,7 @@ func (s *Server) startTokens(ctx context.Context, g, former *generation) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	if former == nil || former.tokens != g.tokens {
-		return anotherSecret(g.tokens.Start(ctx))
+		return otherSecret(g.tokens.Start(ctx))
 	}
 	if err := g.tokens.Look(ctx); err != nil {
 		s.log.Warn("tokens: signing keys", "error", err)

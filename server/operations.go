@@ -18,10 +18,10 @@ const profileTimeout = 2 * time.Minute
 // sources is where the metrics are read.
 func (s *Server) sources() operations.Sources {
 	src := operations.Sources{
-		ClockOffset: s.clock.ahead(),
-		Version:     s.version, Controls: s.counts, Reports: s.reports.Counts, Reload: s.reloads.last,
+		Version: s.version, Controls: s.counts, Reports: s.reports.Counts, Reload: s.reloads.last,
 		Connections: func() listener.Counts { return s.connections.Counts() },
 		Events:      func() audit.Stats { return s.events.Stats() }, // opened later
+		ClockOffset: s.clock.ahead(),
 	}
 	src.Revocations = s.revocations.Fresh
 	if s.limits != nil {

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"sync/atomic"
 
 	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/server/internal/config"
+	"github.com/merlonhq/merlon/server/internal/schema"
 	"github.com/merlonhq/merlon/server/internal/sqlite"
 	"github.com/merlonhq/merlon/token"
 )
@@ -19,25 +21,28 @@ const noteOtherSecret = "merlon.N140"
 
 const otherSecretFix = "give this node the secret_key of the others, or after a change the former one in secret_key_previous; if that is lost, stop all nodes and run merlon secrets adopt"
 
-// anotherSecret returns err, and what it means where it is that the secret key is not the one of the database: nodes
-// with different ones refuse each other's tokens.
-func anotherSecret(err error) error {
+// oneSecret reports whether another secret key is an error: nodes with different ones
+// refuse each other's tokens. In development a key that nobody wrote is made at each start.
+func oneSecret(set config.Settings) bool { return set.Environment != config.Development }
+
+// otherSecret says what to do about an error of the start of tokens that is one of the
+// secret key.
+func otherSecret(err error) error {
 	if errors.Is(err, token.ErrOtherSecret) {
 		return fmt.Errorf("%s: the database is used with another secret_key: %s: %w", noteOtherSecret, otherSecretFix, err)
 	}
 	return err
 }
 
-// oneSecret reports whether another secret key is an error. In development a key that
-// nobody wrote is made at each start.
-func oneSecret(set config.Settings) bool { return set.Environment != config.Development }
+// A secretNote is whether another secret key was seen, and told of.
+type secretNote struct{ seen, told atomic.Bool }
 
 // keysTrouble tells of signing keys that cannot be opened.
 func (s *Server) keysTrouble(err error) {
 	attrs := []any{"error", err}
 	if errors.Is(err, token.ErrOtherSecret) {
 		attrs = append(attrs, "id", noteOtherSecret, "fix", otherSecretFix)
-		s.otherSecret.Store(true)
+		s.secret.seen.Store(true)
 	}
 	s.log.Warn("tokens: signing keys", attrs...)
 	s.recordOtherSecret()
@@ -45,7 +50,7 @@ func (s *Server) keysTrouble(err error) {
 
 // recordOtherSecret records it once, as soon as there is a log of events.
 func (s *Server) recordOtherSecret() {
-	if s.events != nil && s.otherSecret.Load() && s.otherSecretTold.CompareAndSwap(false, true) {
+	if s.events != nil && s.secret.seen.Load() && s.secret.told.CompareAndSwap(false, true) {
 		e := audit.Misconfigured(noteOtherSecret)
 		e.Severity, e.Description = audit.High, "The database is used with another secret key."
 		s.events.Record(e)
@@ -56,15 +61,12 @@ func (s *Server) recordOtherSecret() {
 // before is lost: it deletes the signing keys that neither secret_key nor
 // secret_key_previous opens, records that, and returns how many these were. No server
 // may run on the database; where it is a file, that is an error.
-func AdoptSecret(ctx context.Context, cfg Config) (dropped int, err error) {
-	set, log := cfg.Settings.set, cfg.Log
-	if log == nil {
-		log = slog.Default()
-	}
+func AdoptSecret(ctx context.Context, settings Settings) (dropped int, err error) {
+	set := settings.set
 	if set.SecretKeyGenerated {
 		return 0, settingsError{errors.New("secret_key is not set: there is none to adopt")}
 	}
-	database, dialect, err := newDatabase(set, log)
+	database, dialect, err := newDatabase(set, slog.Default())
 	if err != nil {
 		return 0, settingsError{err}
 	}
@@ -84,14 +86,10 @@ func AdoptSecret(ctx context.Context, cfg Config) (dropped int, err error) {
 		}
 		defer lock.Close()
 	}
-	sets, err := migrationSets(cfg.Modules)
-	if err != nil {
-		return 0, err
-	}
 	if err := database.Open(ctx); err != nil {
 		return 0, named(err)
 	}
-	if _, err := database.Up(ctx, sets...); err != nil {
+	if _, err := database.Up(ctx, schema.Core()...); err != nil {
 		return 0, named(err)
 	}
 	events, err := operatorEvents(set, db)

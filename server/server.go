@@ -67,8 +67,9 @@ type Server struct {
 	reports  *report.Collector
 	tls      *tls.Config // nil for clear text
 	recorder recorder
-	limits   *sharedLimits // nil in memory
 	clock    *clockWatch
+	secret   secretNote
+	limits   *sharedLimits // nil in memory
 	watch    *pattern.Watch
 
 	revocations *revocation.Watch
@@ -91,8 +92,6 @@ type Server struct {
 	demo        bool                // the issuer of tokens has the port that was taken
 	metrics     *operations.Metrics // nil for none, as operations
 	operations  net.Listener
-
-	otherSecret, otherSecretTold atomic.Bool
 }
 
 // New compiles the policy, opens the database and the event log, and brings the

@@ -139,7 +139,7 @@ func TestDiskFails(t *testing.T) {
 				t.Errorf("the refused change was made: %v", me)
 			}
 			l.make(s.client, "after")
-			l.check(t, s.client, admin)
+			l.check(t, s.client, admin, 2)
 			eventually(t, "the events of the trouble", func() bool {
 				all := events(t, admin, "")
 				return count(all, "sys_degraded") > 0 && count(all, "sys_recovered") > 0 && count(all, "authn_login_fail") == 3
@@ -148,7 +148,7 @@ func TestDiskFails(t *testing.T) {
 			s.kill()
 			again := startService(t, merlon("--config", filepath.Join(dir, "merlon.yaml")).in(dir))
 			admin.url = again.url
-			l.check(t, again.client, admin)
+			l.check(t, again.client, admin, 2)
 			again.stop()
 			checkIntegrity(t, filepath.Join(dir, "data", "merlon.db"))
 			r := run(t, merlon("events", "verify", filepath.Join(dir, "logs", "security.log")).in(dir))

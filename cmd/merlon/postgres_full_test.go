@@ -109,6 +109,6 @@ func TestPostgreSQLIsFull(t *testing.T) {
 	empty()
 	recovers(t, n.service, admin)
 	l.make(n.client, "after")
-	l.check(t, n.client, admin)
+	l.check(t, n.client, admin, 2)
 	n.stop()
 }

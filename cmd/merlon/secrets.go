@@ -61,7 +61,7 @@ func (cmd secretsAdoptCommand) Run(ctx context.Context, c console) error {
 	if err != nil {
 		return err
 	}
-	n, err := server.AdoptSecret(ctx, server.Config{Settings: set, Version: buildVersion(), Log: c.log()})
+	n, err := server.AdoptSecret(ctx, set)
 	if err != nil {
 		return err
 	}
