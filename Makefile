@@ -1,4 +1,4 @@
-.PHONY: demo test bench fmt csp specmatic gosec
+.PHONY: demo test bench fmt csp specmatic gosec chaos scaling
 
 # What CONTRIBUTING.md and the README name; each target is one command.
 demo:
@@ -12,6 +12,14 @@ fmt:
 
 bench:
 	cd bench && go run ./cmd/compare
+
+# Needs PostgreSQL and redis-server; takes some minutes. SEED=n draws the same lots again.
+chaos:
+	cd chaos && go test -count=1 -v -run TestChaos -timeout 30m . -chaos.full -chaos.seed $(or $(SEED),0)
+
+# The same; what one node carries, and what each kind of request costs each store.
+scaling:
+	cd chaos && go test -count=1 -v -run TestScaling -timeout 30m . -chaos.scaling
 
 # Needs npm and Java 17; takes some minutes.
 specmatic:
