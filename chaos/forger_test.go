@@ -24,11 +24,11 @@ func (f *forger) prepare(t *testing.T, l *load, people []person) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	elsewhere, err := apikey.New(apikey.Config{Store: memory, Env: apikey.Dev, Scopes: []string{"keys:manage"}})
+	elsewhere, err := apikey.New(apikey.Config{Store: memory, Env: apikey.Dev, Scopes: []string{"still:use"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	foreign, _, err := elsewhere.Create(ctx, apikey.NewKey{Owner: people[0].id, Name: "elsewhere", Scopes: []string{"keys:manage"}, MakerScopes: []string{"keys:manage"}})
+	foreign, _, err := elsewhere.Create(ctx, apikey.NewKey{Owner: people[0].id, Name: "elsewhere", Scopes: []string{"still:use"}, MakerScopes: []string{"still:use"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func (f *forger) prepare(t *testing.T, l *load, people []person) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	jwt, _, err := issuer.Begin(ctx, token.Login{UserID: people[0].id, Scopes: []string{"keys:manage"}})
+	jwt, _, err := issuer.Begin(ctx, token.Login{UserID: people[0].id, Scopes: []string{"still:use"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,28 +52,28 @@ func (f *forger) prepare(t *testing.T, l *load, people []person) {
 	owned := must(t, l.do(createKey(people[1].session, "keys:manage")), 201)
 	mine := people[0].session // cookie, then token
 	cookie, stolen := mine[:2], people[1].session[3]
-	post := members{"title": "Forged", "content": "<p>By another site.</p>"}
-	write := func(name string, status int, header ...string) call {
-		return call{name: name, method: "POST", path: "/api/v1/posts", header: header, body: post, well: []int{status}, forged: true}
-	}
+	const still, account = "/api/v1/still", "/api/v1/still/account" // where nothing but a control refuses
 	read := func(name string, status int, path string, header ...string) call {
 		return call{name: name, method: "GET", path: path, header: header, well: []int{status}, forged: true}
 	}
-	unauthenticated := read("no credential", 401, "/api/v1/users/me")
+	write := func(name string, status int, header ...string) call {
+		return call{name: name, method: "POST", path: still, header: header, well: []int{status}, forged: true}
+	}
+	unauthenticated := read("no credential", 401, still)
 	unauthenticated.noStore = true
 	crossSite := write("another site's page", 403, append(mine[:4:4], "Sec-Fetch-Site", "cross-site", "Origin", "https://attacker.example")...)
 	crossSite.noStore = true
 	f.calls = []call{
 		unauthenticated,
 		crossSite,
-		read("a key of elsewhere", 401, "/api/v1/api-keys/"+owned.text("id"), as(foreign)...),
-		read("a token of elsewhere", 401, "/api/v1/users/me", "Authorization", "Bearer "+jwt.Access),
-		read("a made-up session", 401, "/api/v1/users/me", "Cookie", cookieName+"="+base64.RawURLEncoding.EncodeToString(random(32))),
+		read("a key of elsewhere", 401, still, as(foreign)...),
+		read("a token of elsewhere", 401, still, "Authorization", "Bearer "+jwt.Access),
+		read("a made-up session", 401, still, "Cookie", cookieName+"="+base64.RawURLEncoding.EncodeToString(random(32))),
 		write("a session without a token", 403, cookie...),
 		write("a made-up CSRF token", 403, append(cookie[:2:2], "X-CSRF-Token", base64.RawURLEncoding.EncodeToString(random(64)))...),
 		write("a CSRF token of another", 403, append(cookie[:2:2], "X-CSRF-Token", stolen)...),
-		write("a key without the scope", 403, as(reader)...),
-		read("a key for an account's route", 403, "/api/v1/users/me", as(people[0].key)...),
+		read("a key without the scope", 403, still, as(reader)...),
+		read("a key for an account's route", 403, account, as(people[0].key)...),
 		{name: "another's key", method: "DELETE", path: "/api/v1/api-keys/" + owned.text("id"), header: as(people[0].key), well: []int{404}, forged: true},
 		{name: "a scope that the maker lacks", method: "POST", path: "/api/v1/api-keys", header: as(people[0].key), well: []int{403}, forged: true,
 			body: members{"name": "more", "scopes": []string{"events:read"}}},

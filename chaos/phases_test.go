@@ -79,7 +79,7 @@ func (l *load) through(t *testing.T, f fault, people []person) phase {
 func (l *load) heat(t *testing.T, people []person) (hot []*credential) {
 	t.Helper()
 	for _, p := range people {
-		k := p.keyOf(must(t, l.do(createKey(as(p.key), "keys:manage", "posts:write")), 201))
+		k := keyOf(must(t, l.do(createKey(as(p.key), "still:use", "posts:write")), 201))
 		hot = append(hot, k)
 	}
 	for range 2 {
@@ -150,11 +150,11 @@ func (l *load) works(n int, p person) string {
 	if o.err != nil || o.status != 200 || json.Unmarshal(o.body, &ready) != nil || ready.Checks["rate_limits"] != "ok" || ready.Checks["database"] != "ok" {
 		return fmt.Sprint(o, string(o.body))
 	}
-	made := l.send(n, createKey(as(p.key), "keys:manage"))
+	made := l.send(n, createKey(as(p.key), "still:use"))
 	if made.err != nil || made.status != 201 {
 		return fmt.Sprint(made, string(made.body))
 	}
-	k := p.keyOf(made)
+	k := keyOf(made)
 	l.ledger.good(k)
 	if o := l.send(n, k.use); !o.ok() {
 		return o.String()

@@ -1,4 +1,4 @@
-// Command node is `merlon serve` with the blog mounted: what a Go team runs that has a module of its own.
+// Command node is `merlon serve` with two modules: the blog, and routes that touch no store.
 package main
 
 import (
@@ -37,7 +37,7 @@ func serve(ctx context.Context, src server.Source) (err error) {
 		return errors.New("the settings are wrong")
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	srv, err := server.New(ctx, server.Config{Settings: set, Modules: []module.Module{blog.Module()}, Version: "chaos", Log: log})
+	srv, err := server.New(ctx, server.Config{Settings: set, Modules: []module.Module{blog.Module(), still()}, Version: "chaos", Log: log})
 	if err != nil {
 		return err
 	}
