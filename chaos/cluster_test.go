@@ -55,23 +55,34 @@ func startCluster(t *testing.T) *cluster {
 	c.dbURL = c.postgres.Database(t)
 	secret := rand.Text() + rand.Text()
 	for i := range c.nodes {
-		m := &member{n: i, dir: t.TempDir(), transport: &http.Transport{MaxIdleConnsPerHost: 64}, output: &output{}}
+		m := newMember(t, i)
 		m.postgres = newLink(t, fmt.Sprintf("postgres%d", i), c.postgres.Address)
 		m.redis = newLink(t, fmt.Sprintf("redis%d", i), c.redis.Addr)
-		url := strings.Replace(c.dbURL, c.postgres.Address, m.postgres.addr(), 1)
+		url := strings.Replace(c.dbURL, c.postgres.Address, m.postgres.addr(), 1) + fmt.Sprint("&pool_max_conns=", pool)
 		write(t, m.config(), settings(url, m.redis.addr(), secret))
 		c.nodes[i] = m
-		t.Cleanup(func() { m.kill(); m.transport.CloseIdleConnections(); m.judge(t) })
 	}
-	migrated := exec.Command(merlon, "users", "create", "--config", c.nodes[0].config(), "--username", "warden", "--email", "warden@example.com", "--role", "admin", "--password-stdin")
-	migrated.Stdin, migrated.Dir, migrated.Env = strings.NewReader(passphrase+"\n"), c.nodes[0].dir, environ()
-	if out, err := migrated.CombinedOutput(); err != nil {
-		t.Fatalf("users create: %v\n%s", err, out)
-	}
+	c.nodes[0].createAdmin(t)
 	for _, m := range c.nodes {
 		m.start(t, "127.0.0.1:0")
 	}
 	return c
+}
+
+func newMember(t *testing.T, n int) *member {
+	m := &member{n: n, dir: t.TempDir(), transport: &http.Transport{MaxIdleConnsPerHost: 64}, output: &output{}}
+	t.Cleanup(func() { m.kill(); m.transport.CloseIdleConnections(); m.judge(t) })
+	return m
+}
+
+// createAdmin makes the first account, and the schema, by the command.
+func (m *member) createAdmin(t *testing.T) {
+	t.Helper()
+	cmd := exec.Command(merlon, "users", "create", "--config", m.config(), "--username", "warden", "--email", "warden@example.com", "--role", "admin", "--password-stdin")
+	cmd.Stdin, cmd.Dir, cmd.Env = strings.NewReader(passphrase+"\n"), m.dir, environ()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("users create: %v\n%s", err, out)
+	}
 }
 
 // settings are those of a node: of development, so that clear text on loopback is taken, with limits that the load does
@@ -79,7 +90,7 @@ func startCluster(t *testing.T) *cluster {
 func settings(database, redis, secret string) string {
 	return fmt.Sprintf(`environment: development
 secret_key: %s
-database_url: "%s&pool_max_conns=%d"
+database_url: "%s"
 redis_url: redis://%s
 operations_listen: "127.0.0.1:0"
 audit: {log: logs/security.log}
@@ -95,7 +106,7 @@ rate_limits:
     - {name: login-account, match: [POST /api/v1/auth/login, POST /api/v1/auth/token, POST /api/v1/users/me/password], limit: 1000000, window: 1m, by: [account], count: failures}
     - {name: register, match: [POST /api/v1/users], limit: 1000000, window: 1m, by: [address]}
     - {name: limited, match: [GET /api/v1/api-keys], limit: %d, window: %s, by: [key]}
-`, secret, database, pool, redis, nodes, limitedTo, limitedWithin)
+`, secret, database, redis, nodes, limitedTo, limitedWithin)
 }
 
 func environ() []string { return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.TempDir()} }

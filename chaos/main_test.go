@@ -14,9 +14,10 @@ import (
 )
 
 var (
-	full = flag.Bool("chaos.full", false, "every fault, and each for longer")
-	seed = flag.Uint64("chaos.seed", 0, "what the load draws its lots from; 0 draws a new one")
-	only = flag.String("chaos.only", "", "faults whose name has this in it, and no others")
+	full    = flag.Bool("chaos.full", false, "every fault, and each for longer")
+	seed    = flag.Uint64("chaos.seed", 0, "what the load draws its lots from; 0 draws a new one")
+	scaling = flag.Bool("chaos.scaling", false, "measure how much one node carries")
+	only    = flag.String("chaos.only", "", "faults whose name has this in it, and no others")
 )
 
 // The programs under test: node serves, merlon is the command beside it. TestMain builds both.
