@@ -30,7 +30,7 @@ func TestChaos(t *testing.T) {
 		settling.Go(func() {
 			l.fill(t, m)
 			before[i] = l.hold(t, m, counts{})
-			stacks[i] = m.stacks(t)
+			stacks[i] = m.open(t) + "\n" + m.stacks(t)
 		})
 	}
 	settling.Wait()
@@ -69,7 +69,7 @@ func TestChaos(t *testing.T) {
 		after := l.hold(t, m, before[i])
 		fmt.Printf("node %d: %d goroutines and %d descriptors before, %d and %d after\n", i, before[i].goroutines, before[i].descriptors, after.goroutines, after.descriptors)
 		if after.goroutines > before[i].goroutines || after.descriptors > before[i].descriptors {
-			grown = append(grown, fmt.Sprintf("node %d: before %+v, after %+v\nbefore:\n%s\nafter:\n%s", i, before[i], after, stacks[i], m.stacks(t)))
+			grown = append(grown, fmt.Sprintf("node %d: before %+v, after %+v\nbefore:\n%s\nafter:\n%s\n%s", i, before[i], after, stacks[i], m.open(t), m.stacks(t)))
 		}
 	}
 	judge("nodes that hold more than before", grown, fmt.Sprintf("of %d", nodes))

@@ -101,7 +101,7 @@ func TestTheCostOfARequest(t *testing.T) {
 			t.Errorf("docs/scaling.md has no row of %q", name)
 		}
 	}
-	if c := by["no credential, no store"]; c.statements != 0 {
+	if c := by["no credential, no database"]; c.statements != 0 {
 		t.Errorf("what needs no database asks it %.1f times", c.statements)
 	}
 	for name, c := range by {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -166,19 +167,28 @@ func (l *load) works(n int, p person) string {
 type counts struct{ goroutines, descriptors int }
 
 // fill brings a node to the state in which it is compared with itself: every connection to its stores is open, and no
-// client is connected. The links are slow meanwhile, so that each of many requests needs a connection of its own.
+// client is connected. The links are slow meanwhile, so that each of many requests needs a connection of its own. A
+// request that fails has closed one.
 func (l *load) fill(t *testing.T, m *member) {
 	t.Helper()
-	m.postgres.toxic(t, "latency", "latency", 100)
-	var all sync.WaitGroup
-	for range 3 * pool {
-		all.Go(func() {
-			for range 3 {
-				l.send(m.n, call{method: "GET", path: "/api/v1/posts"})
-			}
-		})
+	m.postgres.toxic(t, "latency", "latency", 50)
+	for end := time.Now().Add(patience); time.Now().Before(end); {
+		var all sync.WaitGroup
+		var failed atomic.Bool
+		for range 2 * pool {
+			all.Go(func() {
+				for range 3 {
+					if o := l.send(m.n, call{method: "GET", path: "/api/v1/posts"}); !o.ok() {
+						failed.Store(true)
+					}
+				}
+			})
+		}
+		all.Wait()
+		if !failed.Load() {
+			break
+		}
 	}
-	all.Wait()
 	m.postgres.heal(t)
 	m.transport.CloseIdleConnections()
 }
