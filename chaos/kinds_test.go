@@ -55,7 +55,7 @@ func kinds(t *testing.T, l *load, n int) []kind {
 		{"refused by a limit", same(list)}, // first, within the window
 		{"no credential, no database", same(call{method: "GET", path: "/.well-known/jwks.json", well: []int{200}})},
 		{"an API key, known", same(still(as(p.key)...))},
-		{"an API key, first use in a second", func(i int) call { return still(as(cold[i])...) }},
+		{"an API key, first use", func(i int) call { return still(as(cold[i])...) }},
 		{"an API key, unknown", func(int) call { c := still(as(unknown)...); c.well = []int{401}; return c }},
 		{"a session", same(still(p.session...))},
 		{"an access token", same(still("Authorization", "Bearer "+bearer))},

@@ -30,12 +30,14 @@ type single struct {
 	postgres *postgrestest.Server
 	redis    *redistest.Server
 	meter    *meter // nil for none
+	url      string // of the database
 }
 
 func startSingle(t *testing.T, metered bool) single {
 	t.Helper()
 	s := single{postgres: postgrestest.Start(t), redis: redistest.Start(t), node: newMember(t, 0)}
-	url := s.postgres.Database(t)
+	s.url = s.postgres.Database(t)
+	url := s.url
 	if metered {
 		s.meter = newMeter(t, s.postgres.Address)
 		url = strings.Replace(url, s.postgres.Address, s.meter.addr, 1)
@@ -59,7 +61,7 @@ func TestScaling(t *testing.T) {
 	fmt.Fprintln(w, "| request\t| answers/s\t| p50\t| p99\t| CPU of the node\t| of PostgreSQL\t| of Redis\t|\n|---\t|---\t|---\t|---\t|---\t|---\t|---\t|")
 	for _, k := range kinds(t, s.load, n) {
 		switch k.name {
-		case "refused by a limit", "an API key, first use in a second", "rotate an API key", "revoke an API key", "refresh a token", "/health/ready":
+		case "refused by a limit", "an API key, first use", "rotate an API key", "revoke an API key", "refresh a token", "/health/ready":
 			continue // its means are used up, or it is not what a node is for
 		}
 		before := s.cpu(t)
@@ -70,6 +72,32 @@ func TestScaling(t *testing.T) {
 		fmt.Fprintf(w, "| %s\t| %.0f\t| %s\t| %s\t| %s\t| %s\t| %s\t|\n", k.name, float64(len(took))/elapsed.Seconds(), ms(p50), ms(p99), each(0), each(1), each(2))
 	}
 	w.Flush() // of standard output
+	s.rest(t)
+}
+
+// rest prints what a node holds, and what it costs when nobody asks.
+func (s single) rest(t *testing.T) {
+	t.Helper()
+	const seconds = 10
+	before := s.cpu(t)
+	time.Sleep(seconds * time.Second)
+	after := s.cpu(t)
+	each := func(i int) string { return fmt.Sprintf("%.0f µs", (after[i]-before[i])/seconds*1e6) }
+	fmt.Printf("at rest, each second: the node %s, PostgreSQL %s, Redis %s\n", each(0), each(1), each(2))
+	g, err := s.node.gauges("process_resident_memory_bytes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("pgx", s.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var size, rows float64
+	if err := db.QueryRowContext(t.Context(), "SELECT pg_total_relation_size('events'), count(*) FROM events").Scan(&size, &rows); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Printf("memory of the node: %.0f MiB; an event in PostgreSQL, with its indexes: %.0f bytes\n", g["process_resident_memory_bytes"]/(1<<20), size/rows)
 }
 
 // Clients ask at the same time, each as soon as it has its answer.
