@@ -54,7 +54,7 @@ func per(n int, from, to, idle cost) cost {
 func costs(t *testing.T, l *load, m *member, pg *meter, redis *redistest.Server) map[string]cost {
 	t.Helper()
 	const n = 20
-	const still = 5 * time.Second
+	const still = 3 * time.Second
 	all := kinds(t, l, n)
 	by := map[string]cost{}
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 1, ' ', 0)

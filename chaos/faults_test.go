@@ -15,7 +15,7 @@ type fault struct {
 	nodes []int  // that it touches; none: all
 	short bool   // part of the short form
 	red   bool   // readiness must tell of it
-	// hold is how long it lasts in the long form; the short one holds for three seconds.
+	// hold is how long it lasts in the long form; in the short one a fraction, which is more than twice the bound.
 	hold time.Duration
 	// inject returns when the fault is there, and heal when what was taken answers again.
 	inject, heal func(*testing.T, *cluster)
@@ -23,7 +23,7 @@ type fault struct {
 
 func (f fault) holds() time.Duration {
 	if !*full {
-		return 3 * time.Second
+		return max(f.hold*3/10, 2*bound+bound/5)
 	}
 	return f.hold
 }
@@ -55,7 +55,7 @@ func faults() []fault {
 		toxic(served, database, true, "latency", "latency", 300),
 		toxic("Redis 5 s late", limits, false, "latency", "latency", 5000),
 		toxic("PostgreSQL 5 s late", database, false, "latency", "latency", 5000),
-		toxic("Redis in a black hole", limits, true, "timeout", "timeout", 0),
+		toxic("Redis in a black hole", limits, false, "timeout", "timeout", 0),
 		toxic("PostgreSQL in a black hole", database, true, "timeout", "timeout", 0),
 		toxic("Redis resets", limits, false, "reset_peer", "timeout", 0),
 		toxic("PostgreSQL resets", database, false, "reset_peer", "timeout", 0),
