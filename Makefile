@@ -21,7 +21,7 @@ chaos:
 
 # The same; what one node carries, and what each kind of request costs each store.
 scaling:
-	cd chaos && go test -count=1 -v -run TestScaling -timeout 30m . -chaos.scaling
+	cd chaos && go test -count=1 -v -run 'TestScaling|TestTheCostOfARequest' -timeout 30m . -chaos.scaling
 
 # Needs npm and Java 17; takes some minutes.
 specmatic:
