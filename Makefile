@@ -21,6 +21,16 @@ bench:
 crash:
 	MERLON_CRASH_ROUNDS=100 go test -count=1 -run 'TestKill$$' -v -timeout 60m ./cmd/merlon
 
+.PHONY: chaos scaling
+
+# Needs PostgreSQL and redis-server; takes some minutes. SEED=n draws the same lots again.
+chaos:
+	cd chaos && go test -count=1 -v -run TestChaos -timeout 30m . -chaos.full -chaos.seed $(or $(SEED),0)
+
+# The same; what one node carries, and what each kind of request costs each store.
+scaling:
+	cd chaos && go test -count=1 -v -run 'TestScaling|TestTheCostOfARequest' -timeout 30m . -chaos.scaling
+
 # Needs npm and Java 17; takes some minutes.
 specmatic:
 	cd tools/specmatic && npm ci --ignore-scripts --no-audit --no-fund
@@ -28,7 +38,7 @@ specmatic:
 
 # Compiles a linter with many dependencies, which are none of this repository's.
 gosec:
-	go run github.com/securego/gosec/v2/cmd/gosec@v2.30.0 -quiet -severity high -exclude G101,G115 \
+	go run github.com/securego/gosec/v2/cmd/gosec@v2.30.0 -quiet -severity high -exclude G101,G115 -exclude-dir chaos \
 		-exclude-dir bench -exclude-dir browser -exclude-dir ratelimittest ./...
 
 csp:
