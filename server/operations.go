@@ -2,12 +2,14 @@ package server
 
 import (
 	"context"
+	"database/sql"
 	"log/slog"
 	"net"
 	"net/http"
 	"time"
 
 	"github.com/merlonhq/merlon/audit"
+	"github.com/merlonhq/merlon/ratelimit"
 	"github.com/merlonhq/merlon/server/internal/listener"
 	"github.com/merlonhq/merlon/server/internal/operations"
 )
@@ -19,13 +21,32 @@ const profileTimeout = 2 * time.Minute
 func (s *Server) sources() operations.Sources {
 	src := operations.Sources{
 		Version: s.version, Controls: s.guard.Counts, Reports: s.api.Reports.Counts,
-		Connections: func() listener.Counts { return s.connections.Counts() },
-		Events:      func() audit.Stats { return s.events.Stats() }, // opened later
+		Connections: func() listener.Counts { return s.connections.Counts() }, ConnectionsMax: s.settings.Connections.Max,
+		Events: func() audit.Stats { return s.events.Stats() }, // opened later
 	}
 	if s.limits != nil {
-		src.LimitsStore = func() bool { _, away := s.limits.Outage(); return !away }
+		src.LimitsStore = func() (bool, ratelimit.BreakerCounters) {
+			_, away := s.limits.Outage()
+			return !away, s.limits.Counters()
+		}
+	}
+	if s.tls != nil {
+		src.Certificates = s.certificates
+	}
+	src.Databases = map[string]*sql.DB{"writer": s.database.Writer(), "reader": s.database.Reader()}
+	if s.database.Writer() == s.database.Reader() {
+		src.Databases = map[string]*sql.DB{"pool": s.database.Writer()}
 	}
 	return src
+}
+
+// certificates returns those that are served.
+func (s *Server) certificates() []operations.Certificate {
+	var out []operations.Certificate
+	if pair := s.certificate.pair.Load(); pair != nil {
+		out = append(out, operations.Certificate{Name: "tls.cert", NotAfter: pair.Leaf.NotAfter})
+	}
+	return out
 }
 
 // serveOperations serves the operator's listener, if there is one, and returns what

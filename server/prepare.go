@@ -190,6 +190,9 @@ func (s *Server) compile(db *sqlstore.DB, modules []module.Module) error {
 		mux.Handle(r.Policy.Pattern, r.Endpoint)
 	}
 	s.handler = s.guard.Handler(mux)
+	if s.metrics != nil {
+		s.handler = s.metrics.Served(s.handler)
+	}
 	return errors.Join(errs...)
 }
 

@@ -1,13 +1,18 @@
 package operations
 
 import (
+	"database/sql"
+	"maps"
 	"runtime"
+	"slices"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/exchange"
+	"github.com/merlonhq/merlon/ratelimit"
 	"github.com/merlonhq/merlon/report"
 	"github.com/merlonhq/merlon/server/internal/listener"
 )
@@ -19,10 +24,31 @@ type Sources struct {
 	Controls func() []exchange.Count
 	Events   func() audit.Stats
 	Reports  func() report.Counts
-	// LimitsStore reports whether the store of shared limits answers.
-	LimitsStore func() bool
+	// LimitsStore reports whether the store of shared limits answers, and its calls.
+	LimitsStore func() (up bool, calls ratelimit.BreakerCounters)
 	Connections func() listener.Counts
+	// ConnectionsMax is the limit of Connections.
+	ConnectionsMax int
+	// Certificates are those that are served.
+	Certificates func() []Certificate
+	Orders       func() Orders
+	Spans        func() Spans
+	// Databases are pools of connections by a short name.
+	Databases map[string]*sql.DB
 }
+
+// A Certificate is one that is served.
+type Certificate struct {
+	Name     string // a host name of the settings, or the setting that names the file
+	NotAfter time.Time
+}
+
+// Orders counts the orders of certificates at an ACME authority.
+type Orders struct{ Obtained, Failed uint64 }
+
+// Spans counts the spans of traces: those that the collector has, those that it did
+// not take, and those that found the queue full.
+type Spans struct{ Exported, Failed, Dropped uint64 }
 
 // Metrics are the numbers of one service.
 type Metrics struct {
@@ -34,13 +60,23 @@ type Metrics struct {
 // is added by [Metrics.Read].
 func NewMetrics() *Metrics {
 	m := &Metrics{registry: prometheus.NewRegistry(), requests: newRequests()}
-	m.registry.MustRegister(m.requests.total, m.requests.duration, collectors.NewGoCollector(),
+	m.registry.MustRegister(m.requests.total, m.requests.duration, m.requests.inFlight, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
 // Read adds what is read of src at each scrape. It is called once.
-func (m *Metrics) Read(src Sources) error { return m.registry.Register(reader{src}) }
+func (m *Metrics) Read(src Sources) error {
+	if err := m.registry.Register(reader{src}); err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(src.Databases)) {
+		if err := m.registry.Register(collectors.NewDBStatsCollector(src.Databases[name], name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // Observe counts a request that has ended; see [exchange.Config].
 func (m *Metrics) Observe(x *exchange.Exchange, status int) { m.requests.observe(x, status) }
@@ -48,77 +84,90 @@ func (m *Metrics) Observe(x *exchange.Exchange, status int) { m.requests.observe
 // reader is a collector of what others count.
 type reader struct{ src Sources }
 
-func desc(name, help string, labels ...string) *prometheus.Desc {
-	return prometheus.NewDesc("merlon_"+name, help, labels, nil)
-}
-
-// The metrics that are read; docs/operating.md lists them.
-var (
-	buildInfo      = desc("build_info", "1, with what runs.", "version", "goversion")
-	controlActions = desc("control_decisions_total", "Requests that a control refused, or would have refused in shadow.", "control", "outcome")
-	controlShadow  = desc("control_in_shadow", "1 while a control is in shadow and does not refuse.", "control")
-	eventsRecorded = desc("events_recorded_total", "Security events that were taken into the queue.")
-	eventsDropped  = desc("events_dropped_total", "Security events that were lost before the queue, for it was full or closed.")
-	sinkEvents     = desc("event_sink_events_total", "Security events that a sink has (written) or will never get (failed).", "sink", "result")
-	sinkUp         = desc("event_sink_up", "1 while writes to a sink succeed.", "sink")
-	reports        = desc("browser_reports_total", "Reports of browsers, by what became of them (refused counts requests).", "result")
-	limitsStoreUp  = desc("ratelimit_store_up", "1 while the store of shared limits answers.")
-	connections    = desc("connections", "Open connections of the public listeners.")
-	connsRefused   = desc("connections_refused_total", "Connections that were closed as they came, by the limit that they met.", "limit")
-)
-
 // Describe tells the registry what Collect sends.
 func (r reader) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{buildInfo, controlActions, controlShadow, eventsRecorded, eventsDropped, sinkEvents, sinkUp, reports, limitsStoreUp, connections, connsRefused} {
-		ch <- d
+	for _, m := range table() {
+		if m.Source {
+			ch <- desc(m)
+		}
 	}
 }
 
 // Collect sends the numbers of this moment.
 func (r reader) Collect(ch chan<- prometheus.Metric) {
-	counter := func(d *prometheus.Desc, n uint64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), labels...)
+	send := func(name string, v float64, labels ...string) {
+		m := find(name)
+		kind := prometheus.GaugeValue
+		if m.Kind == counter {
+			kind = prometheus.CounterValue
+		}
+		ch <- prometheus.MustNewConstMetric(desc(m), kind, v, labels...)
 	}
-	gauge := func(d *prometheus.Desc, is bool, labels ...string) {
+	count := func(name string, n uint64, labels ...string) { send(name, float64(n), labels...) }
+	is := func(name string, yes bool, labels ...string) {
 		v := 0.0
-		if is {
+		if yes {
 			v = 1
 		}
-		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+		send(name, v, labels...)
 	}
-	gauge(buildInfo, true, r.src.Version, runtime.Version())
+	is("build_info", true, r.src.Version, runtime.Version())
 	if r.src.Controls != nil {
 		for _, c := range r.src.Controls() {
-			counter(controlActions, c.Refused, c.Control, "refused")
-			counter(controlActions, c.WouldRefuse, c.Control, "would_refuse")
-			gauge(controlShadow, c.Shadow, c.Control)
+			count("control_decisions_total", c.Refused, c.Control, "refused")
+			count("control_decisions_total", c.WouldRefuse, c.Control, "would_refuse")
+			is("control_in_shadow", c.Shadow, c.Control)
 		}
 	}
 	if r.src.Events != nil {
 		e := r.src.Events()
-		counter(eventsRecorded, e.Recorded)
-		counter(eventsDropped, e.Dropped)
+		count("events_recorded_total", e.Recorded)
+		count("events_dropped_total", e.Dropped)
+		send("event_queue_length", float64(e.Queued))
 		for _, s := range e.Sinks {
-			counter(sinkEvents, s.Written, s.Name, "written")
-			counter(sinkEvents, s.Failed, s.Name, "failed")
-			gauge(sinkUp, !s.Down, s.Name)
+			count("event_sink_events_total", s.Written, s.Name, "written")
+			count("event_sink_events_total", s.Failed, s.Name, "failed")
+			count("event_sink_spooled", s.Spooled, s.Name)
+			is("event_sink_up", !s.Down, s.Name)
 		}
 	}
 	if r.src.Reports != nil {
 		c := r.src.Reports()
-		counter(reports, c.Violations, "violation")
-		counter(reports, c.Others, "other")
-		counter(reports, c.Ignored, "ignored")
-		counter(reports, c.Silenced, "silenced")
-		counter(reports, c.Refused, "refused")
+		count("browser_reports_total", c.Violations, "violation")
+		count("browser_reports_total", c.Others, "other")
+		count("browser_reports_total", c.Ignored, "ignored")
+		count("browser_reports_total", c.Silenced, "silenced")
+		count("browser_reports_total", c.Refused, "refused")
 	}
 	if r.src.LimitsStore != nil {
-		gauge(limitsStoreUp, r.src.LimitsStore())
+		up, c := r.src.LimitsStore()
+		is("ratelimit_store_up", up)
+		count("ratelimit_store_calls_total", c.Calls-min(c.Failures, c.Calls), "answered")
+		count("ratelimit_store_calls_total", c.Failures, "failed")
+		count("ratelimit_store_calls_total", c.Skipped, "skipped")
+		count("ratelimit_store_outages_total", c.Outages)
 	}
 	if r.src.Connections != nil {
 		c := r.src.Connections()
-		ch <- prometheus.MustNewConstMetric(connections, prometheus.GaugeValue, float64(c.Open))
-		counter(connsRefused, c.RefusedMax, "max")
-		counter(connsRefused, c.RefusedPerAddress, "per_address")
+		send("connections", float64(c.Open))
+		send("connections_max", float64(r.src.ConnectionsMax))
+		count("connections_refused_total", c.RefusedMax, "max")
+		count("connections_refused_total", c.RefusedPerAddress, "per_address")
+	}
+	if r.src.Certificates != nil {
+		for _, c := range r.src.Certificates() {
+			send("tls_certificate_not_after_timestamp_seconds", float64(c.NotAfter.Unix()), c.Name)
+		}
+	}
+	if r.src.Orders != nil {
+		c := r.src.Orders()
+		count("acme_orders_total", c.Obtained, "obtained")
+		count("acme_orders_total", c.Failed, "failed")
+	}
+	if r.src.Spans != nil {
+		c := r.src.Spans()
+		count("trace_spans_total", c.Exported, "exported")
+		count("trace_spans_total", c.Failed, "failed")
+		count("trace_spans_total", c.Dropped, "dropped")
 	}
 }
