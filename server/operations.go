@@ -33,6 +33,7 @@ func (s *Server) sources() operations.Sources {
 	if s.tls != nil {
 		src.Certificates = s.certificates
 	}
+	s.acmeSources(&src)
 	src.Databases = map[string]*sql.DB{"writer": s.database.Writer(), "reader": s.database.Reader()}
 	if s.database.Writer() == s.database.Reader() {
 		src.Databases = map[string]*sql.DB{"pool": s.database.Writer()}

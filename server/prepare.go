@@ -42,6 +42,7 @@ func (s *Server) prepare(modules []module.Module) error {
 	var err error
 	s.tls, err = encryption(s.settings, &s.certificate)
 	check(err)
+	check(s.prepareACME())
 	hash, err := hasher(s.settings.Password)
 	check(err)
 	choose, err := passwordPolicy(s.settings)

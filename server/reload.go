@@ -35,7 +35,7 @@ func (s *Server) Reload(src Source) {
 }
 
 func (s *Server) reloadCertificate() {
-	if s.tls == nil {
+	if s.tls == nil || s.acme != nil {
 		return
 	}
 	pair, unnamed, problems := config.Certificate(s.settings.TLS, s.settings.Hosts, time.Now())

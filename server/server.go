@@ -21,6 +21,7 @@ import (
 	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/pattern"
 	"github.com/merlonhq/merlon/server/internal/accounts"
+	"github.com/merlonhq/merlon/server/internal/acme"
 	"github.com/merlonhq/merlon/server/internal/api"
 	"github.com/merlonhq/merlon/server/internal/config"
 	"github.com/merlonhq/merlon/server/internal/eventdb"
@@ -76,6 +77,7 @@ type Server struct {
 
 	connections *listener.Limit
 	certificate serving
+	acme        *acme.Manager // nil for none
 	metrics     *operations.Metrics // nil for none, as operations
 	operations  net.Listener
 }
@@ -102,6 +104,11 @@ func (s *Server) open(ctx context.Context, modules []module.Module) error {
 	var err error
 	if file := s.settings.DatabaseFile(); file != "" { // any number of processes may serve from PostgreSQL
 		if s.lock, err = sqlite.Lock(filepath.Dir(file)); err != nil {
+			return err
+		}
+	}
+	if s.acme != nil {
+		if err := s.acme.Open(); err != nil {
 			return err
 		}
 	}
@@ -255,12 +262,16 @@ func (s *Server) Serve(ctx context.Context) error {
 	loops.Go(func() error { return s.tokens.Run(background) })
 	loops.Go(func() error { return s.keys.Run(background) })
 	loops.Go(func() error { s.sweep(background); return nil })
+	if s.acme != nil {
+		loops.Go(func() error { return s.acme.Run(background) })
+	}
 
 	failed := make(chan error, 3)
 	observed := s.serveOperations(failed)
 	if s.redirect != nil {
 		// The policy sees clear text, and does with it what it does everywhere.
 		clear := s.httpServer(nil)
+		clear.Handler = s.clearText()
 		servers = append(servers, clear)
 		go func() { failed <- clear.Serve(s.redirect) }()
 	}

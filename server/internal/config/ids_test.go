@@ -30,6 +30,8 @@ func (in input) without(name string) input       { in.files = files{name: nil}; 
 const rule = "rate_limits:\n  rules:\n" +
 	"  - {name: all, match: [POST /api/v1/auth/login, POST /api/v1/auth/token, POST /api/v1/users/me/password, POST /api/v1/users], limit: 5, window: 1m, by: [address]}\n"
 
+const acme = "hosts: [a.example.com]\nacme:\n  domains: [a.example.com]\n  email: ops@example.com\n  terms_agreed: true\n"
+
 // For each id an input that has it and no other, and the nearest one that is fine.
 func TestEachIDHasATriggerAndACleanNeighbour(t *testing.T) {
 	rows := map[string]struct{ bad, good input }{
@@ -92,6 +94,14 @@ func TestEachIDHasATriggerAndACleanNeighbour(t *testing.T) {
 		"E073": {y("rate_limits: {insecure_exempt: {addresses: [0.0.0.0/0], reason: why}}"), y("rate_limits: {insecure_exempt: {addresses: [10.0.0.0/8], reason: why}}")},
 		"E074": {y("rate_limits: {insecure_exempt: {addresses: [10.0.0.0/8]}}"), y("rate_limits: {insecure_exempt: {addresses: [], reason: }}")},
 		"E080": {y("audit: {canaries: [Root]}"), y("audit: {canaries: [root, /.env]}")},
+		"E110": {y(acme + "tls: {cert: c, key: k}"), y(acme)},
+		"E111": {y(strings.ReplaceAll(acme, "[a.example.com]", "[a.example]")), y(acme)},
+		"E112": {y(strings.Replace(acme, "true", "false", 1)), y(acme)},
+		"E113": {y(acme + "redis_url: redis://h\nrate_limits: {expected_nodes: 2}"), y(acme + "redis_url: redis://h\nrate_limits: {expected_nodes: 1}")},
+		"E114": {y(strings.Replace(acme, "ops@example.com", "Ops <ops@example.com>", 1)), y(acme)},
+		"E115": {y(acme + "  directory_url: http://ca.example/dir\n"), y(acme + "  directory_url: https://ca.example/dir\n")},
+		"E116": {y(strings.Replace(acme, "[a.example.com]", "[b.example.com]", 1)), y(acme)},
+		"E117": {y("acme: {email: ops@example.com}"), y("acme: {email: }")},
 		"W001": {y(strings.Replace(rule, ", POST /api/v1/users]", "]", 1)), y(rule)},
 		"W002": {dev("headers: {hsts_max_age: 24h}"), dev("headers: {hsts_max_age: 24h}\ntls: {cert: c, key: k}")},
 		"W003": {y("trusted_proxies: []\nlisten: \"127.0.0.1:1\"\ntls: {cert: c, key: k}"), y("trusted_proxies: []\nlisten: \"10.0.0.1:1\"\ntls: {cert: c, key: k}")},

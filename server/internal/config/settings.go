@@ -50,8 +50,11 @@ type Settings struct {
 	CORS CORS
 	// TLS is the certificate to serve with; empty means clear text.
 	TLS TLS
+	// ACME are certificates from an authority, in place of TLS.
+	ACME ACME
 	// RedirectListen is a second TCP address, "host:port", that is served in clear
 	// text beside TLS: page navigations are redirected to https, all else is refused.
+	// With ACME it answers the authority's HTTP-01 challenges.
 	// Default none.
 	RedirectListen string
 	// RedirectPort is the port of https that navigations are redirected to, 1 to
@@ -279,6 +282,7 @@ func defaults(environment string) Settings {
 				"X-RateLimit-Remaining", "X-RateLimit-Reset", "X-Request-Id"},
 			MaxAge: 24 * time.Hour,
 		},
+		ACME:         ACME{DirectoryURL: LetsEncrypt, Storage: "acme"},
 		RedirectPort: 443,
 		Connections:  Connections{Max: 10_000, PerAddress: 500},
 

@@ -61,6 +61,12 @@ func settings() []field[Settings] {
 		{"cors.insecure_private_network", func(s *Settings) any { return &s.CORS.InsecurePrivateNetwork }, spec{check: checkReason}},
 		{"tls.cert", func(s *Settings) any { return &s.TLS.Cert }, spec{check: checkPath}},
 		{"tls.key", func(s *Settings) any { return &s.TLS.Key }, spec{check: checkPath}},
+		{"acme.domains", func(s *Settings) any { return &s.ACME.Domains }, spec{check: checkDomain}},
+		{"acme.email", func(s *Settings) any { return &s.ACME.Email }, spec{check: checkEmail}},
+		{"acme.directory_url", func(s *Settings) any { return &s.ACME.DirectoryURL }, spec{required: true, check: checkDirectoryURL}},
+		{"acme.terms_agreed", func(s *Settings) any { return &s.ACME.TermsAgreed }, spec{}},
+		{"acme.storage", func(s *Settings) any { return &s.ACME.Storage }, spec{required: true, check: checkPath}},
+		{"acme.ca_file", func(s *Settings) any { return &s.ACME.CAFile }, spec{check: checkPath}},
 		{"redirect_listen", func(s *Settings) any { return &s.RedirectListen }, spec{check: checkListen}},
 		{"redirect_port", func(s *Settings) any { return &s.RedirectPort }, whole(1, 65535)},
 		{"operations_listen", func(s *Settings) any { return &s.OperationsListen }, spec{check: checkListen}},
@@ -143,7 +149,6 @@ type later struct{ name, neutral, instead string }
 
 func laterSettings() []later {
 	return []later{
-		{"acme", "", "set tls.cert and tls.key, or terminate TLS at a trusted proxy"},
 		{"upstreams", "", "remove it; the gateway comes later"},
 		{"routes", "", "remove it; the gateway comes later"},
 	}

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/merlonhq/merlon/server/internal/acme"
 	"github.com/merlonhq/merlon/server/internal/config"
 )
 
@@ -59,6 +60,12 @@ func secretsReadable(s *subject) []hit {
 		look(name, s.File)
 	}
 	look("tls.key", s.set.TLS.Key)
+	for _, name := range s.set.ACME.Domains {
+		look("acme.storage", acme.File(s.set.ACME.Storage, s.set.ACME.DirectoryURL, name))
+	}
+	if len(s.set.ACME.Domains) > 0 {
+		look("acme.storage", acme.AccountFile(s.set.ACME.Storage, s.set.ACME.DirectoryURL))
+	}
 	return out
 }
 

@@ -88,7 +88,7 @@ func noContact(s *subject) []hit {
 
 func developmentExposed(s *subject) []hit {
 	host, _, err := net.SplitHostPort(s.set.Listen)
-	if err != nil || host == "localhost" || s.set.TLS.Cert == "" && len(s.set.TrustedProxies) == 0 {
+	if err != nil || host == "localhost" || !s.set.ServesTLS() && len(s.set.TrustedProxies) == 0 {
 		return nil // clear text off loopback is an error already
 	}
 	if a, err := netip.ParseAddr(host); err == nil && a.Unmap().IsLoopback() {

@@ -175,5 +175,11 @@ func rows() []row {
 		{"merlon.W071", Medium, []string{"connections.max", "connections.per_address"}, inProduction,
 			"one address may hold half of all connections",
 			"Two machines that hold connections open then keep everybody else out.", fewHoldAll},
+		{"merlon.W080", High, []string{"acme.domains", "acme.storage", "acme.directory_url"}, inProduction,
+			"a certificate of the ACME authority is not renewed",
+			"Less than a sixth of its life is left, and renewals begin at a third: they fail. When it has ended, clients are refused.", acmeLate},
+		{"merlon.W081", High, []string{"acme.directory_url"}, inProduction,
+			"an ACME authority for tests",
+			"No client trusts what it issues. It is for trying the set-up without meeting the limits of the real one.", acmeStaging},
 	}
 }
