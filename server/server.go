@@ -77,7 +77,7 @@ type Server struct {
 
 	connections *listener.Limit
 	certificate serving
-	acme        *acme.Manager // nil for none
+	acme        *acme.Manager       // nil for none
 	metrics     *operations.Metrics // nil for none, as operations
 	operations  net.Listener
 }

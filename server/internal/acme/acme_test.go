@@ -381,8 +381,10 @@ func TestTheAuthorityIsHeldToLimits(t *testing.T) {
 				}
 			}
 		},
-		"a redirect in a circle":   func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/directory", http.StatusFound) },
-		"a redirect to clear text": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://"+r.Host+"/directory", http.StatusFound) },
+		"a redirect in a circle": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/directory", http.StatusFound) },
+		"a redirect to clear text": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://"+r.Host+"/directory", http.StatusFound)
+		},
 		"no directory": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			_, _ = w.Write([]byte("{}"))
