@@ -34,6 +34,7 @@ func (s *Server) sources() operations.Sources {
 		src.Certificates = s.certificates
 	}
 	s.acmeSources(&src)
+	s.spanSource(&src)
 	src.Databases = map[string]*sql.DB{"writer": s.database.Writer(), "reader": s.database.Reader()}
 	if s.database.Writer() == s.database.Reader() {
 		src.Databases = map[string]*sql.DB{"pool": s.database.Writer()}

@@ -43,6 +43,7 @@ func (s *Server) prepare(modules []module.Module) error {
 	s.tls, err = encryption(s.settings, &s.certificate)
 	check(err)
 	check(s.prepareACME())
+	check(s.prepareTraces())
 	hash, err := hasher(s.settings.Password)
 	check(err)
 	choose, err := passwordPolicy(s.settings)
@@ -110,7 +111,7 @@ func (s *Server) prepareStores(modules []module.Module) (*sqlstore.DB, error) {
 	if s.database, dialect, err = newDatabase(s.settings, s.log); err != nil {
 		return nil, err
 	}
-	db, err := storesIn(s.database, dialect)
+	db, err := sqlstore.New(sqlstore.Config{Writer: s.database.Writer(), Reader: s.database.Reader(), Dialect: dialect, Observe: s.observeCalls(dialect)})
 	if err != nil {
 		return nil, err
 	}
@@ -170,10 +171,13 @@ func (s *Server) compile(db *sqlstore.DB, modules []module.Module) error {
 	cfg.Recorder = &s.recorder
 	if s.settings.OperationsListen != "" {
 		s.metrics = operations.NewMetrics()
-		cfg.Observe = s.metrics.Observe
 	}
+	cfg.Observe = s.observe()
 	if s.limits != nil {
 		cfg.RateLimit.Store = s.limits
+		if s.traces != nil {
+			cfg.RateLimit.Store = tracedLimits{s.limits, s.traces}
+		}
 	}
 	cfg.OnUnknownPath = func(x *exchange.Exchange) { s.watch.UnknownPath(x.Client, x.Request.URL.Path) }
 	cfg.Authn = authn.Config{Sessions: authn.Sessions(s.sessions, s.api), Keys: authn.Keys(s.keys, s.api), Tokens: authn.Tokens(s.tokens, s.api)}
@@ -191,6 +195,9 @@ func (s *Server) compile(db *sqlstore.DB, modules []module.Module) error {
 		mux.Handle(r.Policy.Pattern, r.Endpoint)
 	}
 	s.handler = s.guard.Handler(mux)
+	if s.traces != nil {
+		s.handler = s.traces.Handler(s.handler)
+	}
 	if s.metrics != nil {
 		s.handler = s.metrics.Served(s.handler)
 	}

@@ -28,6 +28,7 @@ import (
 	"github.com/merlonhq/merlon/server/internal/listener"
 	"github.com/merlonhq/merlon/server/internal/operations"
 	"github.com/merlonhq/merlon/server/internal/sqlite"
+	"github.com/merlonhq/merlon/server/internal/traces"
 	"github.com/merlonhq/merlon/server/module"
 	"github.com/merlonhq/merlon/session"
 	"github.com/merlonhq/merlon/token"
@@ -78,6 +79,7 @@ type Server struct {
 	connections *listener.Limit
 	certificate serving
 	acme        *acme.Manager       // nil for none
+	traces      *traces.Tracer      // nil for none
 	metrics     *operations.Metrics // nil for none, as operations
 	operations  net.Listener
 }
@@ -90,6 +92,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if s.log == nil {
 		s.log = slog.Default()
 	}
+	s.log = slog.New(idLog{s.log.Handler()})
 	if err := s.prepare(cfg.Modules); err != nil {
 		return nil, errors.Join(settingsError{err}, s.Close())
 	}
@@ -363,6 +366,13 @@ func (s *Server) Close() error {
 	}
 	if s.limits != nil {
 		s.limits.close()
+	}
+	if s.traces != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := s.traces.Close(ctx); err != nil { // as when they were lost before
+			s.log.Warn("traces: the last spans are lost", "error", err)
+		}
 	}
 	if s.events != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)

@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -67,6 +68,10 @@ type Config struct {
 	// Timeout bounds each call, the wait for a connection included, beside the deadline of its context: 10 ms to
 	// 1 min, default 2 s.
 	Timeout time.Duration
+	// Observe, if there is one, is called before each call with what it does (get, each, exec or tx) and its statement,
+	// "" for tx; what it returns is called with the error of the call. It is for measurements and must not block.
+	// Statements hold no values.
+	Observe func(ctx context.Context, call, statement string) func(error)
 }
 
 // New returns a DB for cfg. It does not touch the database. The error names everything that is wrong with cfg.
@@ -88,6 +93,9 @@ func New(cfg Config) (*DB, error) {
 	if cfg.Timeout < 10*time.Millisecond || cfg.Timeout > time.Minute {
 		bad("Timeout is %v: must be 10ms to 1m", cfg.Timeout)
 	}
+	if cfg.Observe == nil {
+		cfg.Observe = func(context.Context, string, string) func(error) { return func(error) {} }
+	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
@@ -95,6 +103,7 @@ func New(cfg Config) (*DB, error) {
 	return &DB{
 		dialect: cfg.Dialect,
 		timeout: cfg.Timeout,
+		observe: cfg.Observe,
 		writer:  handle{db: cfg.Writer, prepare: prepare},
 		reader:  handle{db: cfg.Reader, prepare: prepare},
 	}, nil

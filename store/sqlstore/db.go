@@ -23,6 +23,7 @@ type DB struct {
 	dialect        Dialect
 	timeout        time.Duration
 	writer, reader handle
+	observe        func(ctx context.Context, call, statement string) func(error)
 }
 
 // A Row is a row of a result.
@@ -35,6 +36,8 @@ type Row interface {
 func (d *DB) Get(ctx context.Context, query string, args []any, dest ...any) (found bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
+	ended := d.observe(ctx, "get", query)
+	defer func() { ended(err) }()
 	s, err := d.reader.stmt(ctx, query)
 	if err != nil {
 		return false, unavailable(err)
@@ -44,9 +47,11 @@ func (d *DB) Get(ctx context.Context, query string, args []any, dest ...any) (fo
 
 // Each runs a query and calls row for each row of the result, in order. An error of row ends it and is returned as it
 // is.
-func (d *DB) Each(ctx context.Context, query string, args []any, row func(Row) error) error {
+func (d *DB) Each(ctx context.Context, query string, args []any, row func(Row) error) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
+	ended := d.observe(ctx, "each", query)
+	defer func() { ended(err) }()
 	s, err := d.reader.stmt(ctx, query)
 	if err != nil {
 		return unavailable(err)
@@ -68,6 +73,8 @@ func (d *DB) Each(ctx context.Context, query string, args []any, row func(Row) e
 func (d *DB) Exec(ctx context.Context, query string, args ...any) (changed int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
+	ended := d.observe(ctx, "exec", query)
+	defer func() { ended(err) }()
 	s, err := d.writer.stmt(ctx, query)
 	if err != nil {
 		return 0, unavailable(err)
@@ -108,9 +115,11 @@ type Tx struct {
 // call no method of d in do: it would wait for the connection that the transaction has. With PostgreSQL do is called
 // again when the transaction was ended for the sake of others, a deadlock or a failure to serialise; nothing of it has
 // happened then.
-func (d *DB) Tx(ctx context.Context, do func(*Tx) error) error {
+func (d *DB) Tx(ctx context.Context, do func(*Tx) error) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
+	ended := d.observe(ctx, "tx", "")
+	defer func() { ended(err) }()
 	return d.dialect.retry(ctx, func() error { return d.once(ctx, do) })
 }
 

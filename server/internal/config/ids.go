@@ -74,6 +74,7 @@ const (
 	idACMEDirectory     = "merlon.E115"
 	idACMEHosts         = "merlon.E116"
 	idACMENames         = "merlon.E117"
+	idTracesEndpoint    = "merlon.E118"
 
 	idCredentialRoute = "merlon.W001"
 	idHSTSUnsent      = "merlon.W002"
@@ -162,6 +163,7 @@ func Docs() []Doc {
 		{idACMEDirectory, "acme.directory_url is not an https URL", "RFC 8555 section 6.1: in clear text anybody on the way could be the authority."},
 		{idACMEHosts, "a name of acme.domains is not in hosts", "Requests for it would be refused; one of the two is probably misspelt."},
 		{idACMENames, "acme has no domains", "Nothing would be obtained: names come from the settings, never from what clients ask for."},
+		{idTracesEndpoint, "traces.endpoint is not the URL of a collector", "http or https, without user and query: what is secret there would stand in logs. It is OTLP over HTTP, usually port 4318, and not gRPC."},
 		{idCredentialRoute, "a route that checks or makes credentials has no rule", "A rule list replaces the built-in one as a whole; without a rule by address or account, guessing on this route meets only the default limit."},
 		{idHSTSUnsent, "headers.hsts_max_age without TLS", "HSTS is sent over TLS only (RFC 6797 section 7.2), and nothing terminates it here."},
 		{idLoopbackListen, "listening on loopback without trusted_proxies", "Every client then has the address of the proxy in front: limits by address count them as one."},

@@ -102,6 +102,7 @@ func TestEachIDHasATriggerAndACleanNeighbour(t *testing.T) {
 		"E115": {y(acme + "  directory_url: http://ca.example/dir\n"), y(acme + "  directory_url: https://ca.example/dir\n")},
 		"E116": {y(strings.Replace(acme, "[a.example.com]", "[b.example.com]", 1)), y(acme)},
 		"E117": {y("acme: {email: ops@example.com}"), y("acme: {email: }")},
+		"E118": {y("traces: {endpoint: \"collector:4318\"}"), y("traces: {endpoint: \"http://collector:4318\"}")},
 		"W001": {y(strings.Replace(rule, ", POST /api/v1/users]", "]", 1)), y(rule)},
 		"W002": {dev("headers: {hsts_max_age: 24h}"), dev("headers: {hsts_max_age: 24h}\ntls: {cert: c, key: k}")},
 		"W003": {y("trusted_proxies: []\nlisten: \"127.0.0.1:1\"\ntls: {cert: c, key: k}"), y("trusted_proxies: []\nlisten: \"10.0.0.1:1\"\ntls: {cert: c, key: k}")},

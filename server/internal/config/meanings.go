@@ -40,6 +40,8 @@ func meanings() map[string]string {
 		"redirect_listen":                       "A clear-text port beside TLS, which redirects page navigations to https, answers HTTP-01 challenges of ACME, and refuses all else.",
 		"redirect_port":                         "The port of https that clients see, where they are redirected to.",
 		"operations_listen":                     "A port of its own for metrics and, on loopback, pprof, such as 127.0.0.1:9090; empty: none.",
+		"traces.endpoint":                       "The OpenTelemetry collector that spans of requests go to, OTLP over HTTP, such as http://127.0.0.1:4318; empty: none.",
+		"traces.one_in":                         "Of how many requests one is traced; trusted proxies decide for theirs.",
 		"connections.max":                       "How many connections there may be at once; more are closed as they come.",
 		"connections.per_address":               "How many of them one address may hold; trusted proxies are not counted.",
 		"insecure_shadow.controls":              "Controls that record what they would refuse and let it pass.",

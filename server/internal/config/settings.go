@@ -63,6 +63,8 @@ type Settings struct {
 	// OperationsListen is the TCP address, "host:port", of metrics and, on loopback,
 	// pprof: never the port of Listen or RedirectListen. Default none.
 	OperationsListen string
+	// Traces are where spans of requests go.
+	Traces Traces
 	// Connections is how many connections there may be at once.
 	Connections Connections
 	// SecurityContact is the Contact of security.txt (RFC 9116 section 2.5.3):
@@ -284,6 +286,7 @@ func defaults(environment string) Settings {
 		},
 		ACME:         ACME{DirectoryURL: LetsEncrypt, Storage: "acme"},
 		RedirectPort: 443,
+		Traces:       Traces{OneIn: 10},
 		Connections:  Connections{Max: 10_000, PerAddress: 500},
 
 		Password: Password{Algorithm: "argon2id", MemoryKiB: 19456, Time: 2, Threads: 1, BcryptCost: 12, MinLength: 8},

@@ -70,6 +70,8 @@ func settings() []field[Settings] {
 		{"redirect_listen", func(s *Settings) any { return &s.RedirectListen }, spec{check: checkListen}},
 		{"redirect_port", func(s *Settings) any { return &s.RedirectPort }, whole(1, 65535)},
 		{"operations_listen", func(s *Settings) any { return &s.OperationsListen }, spec{check: checkListen}},
+		{"traces.endpoint", func(s *Settings) any { return &s.Traces.Endpoint }, spec{check: checkEndpoint}},
+		{"traces.one_in", func(s *Settings) any { return &s.Traces.OneIn }, whole(1, 1_000_000)},
 		{"connections.max", func(s *Settings) any { return &s.Connections.Max }, whole(10, 1_000_000)},
 		{"connections.per_address", func(s *Settings) any { return &s.Connections.PerAddress }, whole(1, 1_000_000)},
 		{"security_contact", func(s *Settings) any { return &s.SecurityContact }, spec{check: checkContact}},

@@ -77,6 +77,7 @@ func TestEachFindingHasATriggerAndACleanNeighbour(t *testing.T) {
 		"W080": {bad: acmeCertificate(request{-76, 14, "api.example.com", 0}), good: acmeCertificate(request{-74, 16, "api.example.com", 0})},
 		"W081": {bad: setting("acme", "{domains: [api.example.com], terms_agreed: true, directory_url: \"https://acme-staging-v02.api.letsencrypt.org/directory\"}"),
 			good: setting("acme", "{domains: [api.example.com], terms_agreed: true}")},
+		"W082": {bad: setting("traces", `{endpoint: "http://collector:4318"}`), good: setting("traces", `{endpoint: "http://127.0.0.1:4318"}`)},
 		"W070": {bad: setting("operations_listen", `":9090"`), good: setting("operations_listen", `"127.0.0.1:9090"`)},
 		"W030": {bad: func(w *world) { w.file("merlon.yaml", "", 0o642) }, good: func(w *world) { w.file("merlon.yaml", "", 0o664) }},
 		"W031": {bad: both(certificate(good), func(w *world) {

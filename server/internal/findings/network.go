@@ -97,6 +97,13 @@ func developmentExposed(s *subject) []hit {
 	return s.at("listen", "development listens where other machines reach it", "write environment: "+config.Production+", or listen on 127.0.0.1")
 }
 
+func tracesInClear(s *subject) []hit {
+	if !s.set.Traces.InClear() {
+		return nil
+	}
+	return s.at("traces.endpoint", "is in clear text and not on this machine", "write https://, or run a collector beside the service")
+}
+
 func operationsExposed(s *subject) []hit {
 	if s.set.OperationsListen == "" || s.set.OperationsPrivate() {
 		return nil

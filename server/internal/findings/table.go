@@ -181,5 +181,8 @@ func rows() []row {
 		{"merlon.W081", High, []string{"acme.directory_url"}, inProduction,
 			"an ACME authority for tests",
 			"No client trusts what it issues. It is for trying the set-up without meeting the limits of the real one.", acmeStaging},
+		{"merlon.W082", Low, []string{"traces.endpoint"}, inProduction,
+			"traces cross a network in clear text",
+			"Whoever is on the way reads which routes are called, what is refused and which statements run, and a token of OTEL_EXPORTER_OTLP_HEADERS.", tracesInClear},
 	}
 }
