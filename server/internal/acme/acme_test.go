@@ -21,6 +21,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -135,11 +137,15 @@ func TestFailuresBackOffAreToldAndLeaveTheOldCertificate(t *testing.T) {
 			Recovered: func(name string) { told = append(told, "recovered "+name) },
 			Obtained:  func(name string, leaf *x509.Certificate) { told = append(told, "obtained "+leaf.SerialNumber.String()) },
 		})
+		var mu sync.Mutex // guards at
 		var at []time.Time
-		fail := true
+		var fail atomic.Bool
+		fail.Store(true)
 		m.ObtainBy(func(context.Context, string) ([]byte, time.Duration, error) {
+			mu.Lock()
+			defer mu.Unlock()
 			at = append(at, time.Now())
-			if fail {
+			if fail.Load() {
 				return nil, 0, &url.Error{Op: "Get", URL: dir, Err: &net.OpError{Op: "dial", Err: errors.New("refused")}}
 			}
 			return issue(t, name, int64(len(at)), time.Now(), time.Now().Add(90*24*time.Hour)), 0, nil
@@ -152,6 +158,7 @@ func TestFailuresBackOffAreToldAndLeaveTheOldCertificate(t *testing.T) {
 		if shown(t, m, name) != 0 {
 			t.Error("the placeholder is not served")
 		}
+		mu.Lock()
 		for i := 2; i < len(at); i++ {
 			before, this := at[i-1].Sub(at[i-2]), at[i].Sub(at[i-1])
 			if this < before && this < 6*time.Hour || this > 6*time.Hour*11/10 {
@@ -161,11 +168,12 @@ func TestFailuresBackOffAreToldAndLeaveTheOldCertificate(t *testing.T) {
 		if n := len(at); n < 9 || n > 14 {
 			t.Errorf("%d tries in a day", n)
 		}
-		fail = false
+		mu.Unlock()
+		fail.Store(false)
 		time.Sleep(7 * time.Hour)
 		synctest.Wait()
 		serial := shown(t, m, name)
-		fail = true
+		fail.Store(true)
 		time.Sleep(70 * 24 * time.Hour)
 		synctest.Wait()
 		if got := shown(t, m, name); got != serial || got == 0 {
