@@ -41,6 +41,9 @@ gosec:
 	go run github.com/securego/gosec/v2/cmd/gosec@v2.30.0 -quiet -severity high -exclude G101,G115 -exclude-dir chaos \
 		-exclude-dir bench -exclude-dir browser -exclude-dir ratelimittest ./...
 
+	go run github.com/securego/gosec/v2/cmd/gosec@v2.30.0 -quiet -severity high -exclude G101,G115 \
+		-exclude-dir bench -exclude-dir browser -exclude-dir acmetest -exclude-dir ratelimittest ./...
+
 csp:
 	cd tools/csp && npm ci --silent --no-audit --no-fund
 	CSP_EVALUATOR=$(CURDIR)/tools/csp go test -count=1 -run TestCSPEvaluator ./headers

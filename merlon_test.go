@@ -412,7 +412,7 @@ func TestAnUndeclaredProxyIsToldOfOnce(t *testing.T) {
 	for range 3 {
 		do(h, request("GET", "/posts", "X-Forwarded-For", "203.0.113.1"))
 	}
-	if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), "id=merlon.N001 peer=192.0.2.1 header=X-Forwarded-For") {
+	if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), "id=merlon.N001 peer=192.0.2.1 header=X-Forwarded-For request_id=") {
 		t.Errorf("%d lines:\n%s", n, log.String())
 	}
 	if got := events.Events(); len(got) != 1 || got[0].Type != "sys_misconfigured" || got[0].Severity != "low" || got[0].Outcome != "failure" || got[0].Address != "192.0.2.1" {
@@ -443,7 +443,7 @@ func TestMisuseOfTheLimitsIsToldOfOnce(t *testing.T) {
 	for range 3 {
 		do(h, request("GET", "/posts"))
 	}
-	if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), `id=merlon.N002 route="GET /posts"`) {
+	if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), `id=merlon.N002 route="GET /posts" request_id=`) {
 		t.Errorf("%d lines:\n%s", n, log.String())
 	}
 	if got := events.Events(); len(got) != 1 || got[0].Type != "sys_misconfigured" || got[0].Outcome != "failure" || got[0].Address != "192.0.2.1" {

@@ -64,6 +64,18 @@ func DatabaseBack(store string, away time.Duration, skipped uint64) Event {
 		slog.String("store", store), slog.Int64("away_ms", away.Milliseconds()), slog.Uint64("calls_skipped", skipped)}}
 }
 
+// CertificateNotObtained is a certificate that an ACME authority did not issue, and why.
+func CertificateNotObtained(host, reason string) Event {
+	return Event{Type: SysDegraded, Outcome: Failure, Description: "A certificate was not obtained.", Detail: []slog.Attr{
+		slog.String("what", "certificate"), slog.String("host", host), slog.String("reason", reason)}}
+}
+
+// CertificatesObtained is its end.
+func CertificatesObtained(host string) Event {
+	return Event{Type: SysRecovered, Outcome: Success, Description: "Certificates are obtained again.", Detail: []slog.Attr{
+		slog.String("what", "certificate"), slog.String("host", host)}}
+}
+
 // sinkLost is a sink of a [Pipeline] that does not take events.
 func sinkLost(sink string) Event {
 	return Event{Type: SysDegraded, Outcome: Failure, Description: "Security events cannot be written to one of their sinks.",

@@ -76,6 +76,8 @@ func made() []struct {
 		{"ConfigRefused", audit.ConfigRefused("settings"), "sys_config_changed", "system", "medium", "failure", `"what":"settings"`},
 		{"StoreLost", audit.StoreLost("redis", "refused", "local"), "sys_degraded", "system", "high", "failure", `"store":"redis","reason":"refused","on_store_error":"local"`},
 		{"StoreBack", audit.StoreBack("redis", 1500*time.Millisecond, 7), "sys_recovered", "system", "info", "success", `"store":"redis","away_ms":1500,"calls_skipped":7`},
+		{"CertificateNotObtained", audit.CertificateNotObtained("api.example.com", "rate_limited"), "sys_degraded", "system", "high", "failure", `"what":"certificate","host":"api.example.com","reason":"rate_limited"`},
+		{"CertificatesObtained", audit.CertificatesObtained("api.example.com"), "sys_recovered", "system", "info", "success", `"what":"certificate","host":"api.example.com"`},
 		{"DatabaseLost", audit.DatabaseLost("postgres"), "sys_degraded", "system", "high", "failure", `"store":"postgres"`},
 		{"DatabaseBack", audit.DatabaseBack("postgres", 1500*time.Millisecond, 7), "sys_recovered", "system", "info", "success", `"store":"postgres","away_ms":1500,"calls_skipped":7`},
 

@@ -80,6 +80,8 @@ type Stats struct {
 	// Dropped is how many events of callers were not, because the queue was full
 	// or the pipeline closed, or were withdrawn because the caller of Commit gave up.
 	Dropped uint64
+	// Queued is how many events are in the queue now.
+	Queued int
 	// Failed is how many events a sink did not get and will not get, summed over the sinks.
 	Failed uint64
 	// Sinks has the same for each sink, in the order of Config.Sinks.
@@ -314,7 +316,7 @@ func (p *Pipeline) Commit(ctx context.Context, e Event) error {
 // Stats returns what was counted so far.
 func (p *Pipeline) Stats() Stats {
 	p.mu.Lock()
-	s := Stats{Recorded: p.recorded, Dropped: p.dropped}
+	s := Stats{Recorded: p.recorded, Dropped: p.dropped, Queued: len(p.queue)}
 	p.mu.Unlock()
 	for _, o := range p.outputs {
 		one := SinkStats{Name: o.name, Sent: o.sent.Load(), Written: o.written.Load(), Failed: o.failed.Load(), Down: o.down.Load()}

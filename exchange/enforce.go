@@ -63,7 +63,7 @@ func (c *Chain) refuse(x *Exchange, o Outcome, by Stage) {
 			return // the client hung up, and what it waited for was cut off: no failure of ours
 		}
 		if !o.Problem.IsTold() {
-			c.errorLog.Error("request refused by a failure", "control", by.Name(), "request_id", x.ID, "error", o.Problem.Error())
+			c.errorLog.ErrorContext(x, "request refused by a failure", "control", by.Name(), "request_id", x.ID, "error", o.Problem.Error())
 		}
 	}
 	c.control(by.Name()).refuse(x, o)
@@ -133,7 +133,7 @@ func (c *Chain) close(x *Exchange) {
 
 // crashed answers a panic with a 500 that says nothing of its cause.
 func (c *Chain) crashed(x *Exchange, v any) {
-	c.errorLog.Error("handler panicked", "request_id", x.ID, "route", x.Pattern(), "panic", v, "stack", string(debug.Stack()))
+	c.errorLog.ErrorContext(x, "handler panicked", "request_id", x.ID, "route", x.Pattern(), "panic", v, "stack", string(debug.Stack()))
 	x.Event.Type, x.Event.Severity = audit.SysCrash, ""
 	x.Event.Outcome = audit.Failure
 	if x.writer.status == 0 {

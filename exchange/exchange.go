@@ -209,7 +209,7 @@ func (x *Exchange) Fail(w http.ResponseWriter, p *problem.Problem) {
 	// A client that hung up cuts off what it waited for, being overloaded is told to
 	// the client, and what was told need not be told again: none is a failure to look into.
 	if p.Status() >= 500 && p.Code != problem.Overloaded && !p.IsTold() && x.Err() == nil {
-		x.chain.errorLog.Error("request failed", "request_id", x.ID, "route", x.Pattern(), "error", p.Error())
+		x.chain.errorLog.ErrorContext(x, "request failed", "request_id", x.ID, "route", x.Pattern(), "error", p.Error())
 	}
 	p.Write(w, x.Request, x.ID)
 }

@@ -136,10 +136,13 @@ func (s *Server) compile(g, former *generation) error {
 		if s.metrics == nil {
 			s.metrics = operations.NewMetrics()
 		}
-		cfg.Observe = s.metrics.Observe
 	}
+	cfg.Observe = s.observe()
 	if s.limits != nil {
 		cfg.RateLimit.Store = s.limits
+		if s.traces != nil {
+			cfg.RateLimit.Store = tracedLimits{s.limits, s.traces}
+		}
 	}
 	if former != nil {
 		cfg.RateLimit.Replaces = former.guard.Limiter()
@@ -157,6 +160,12 @@ func (s *Server) compile(g, former *generation) error {
 		mux.Handle(r.Policy.Pattern, r.Endpoint)
 	}
 	g.handler = g.guard.Handler(mux)
+	if s.traces != nil {
+		g.handler = s.traces.Handler(g.handler)
+	}
+	if s.metrics != nil {
+		g.handler = s.metrics.Served(g.handler)
+	}
 	return nil
 }
 

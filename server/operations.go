@@ -2,12 +2,14 @@ package server
 
 import (
 	"context"
+	"database/sql"
 	"log/slog"
 	"net"
 	"net/http"
 	"time"
 
 	"github.com/merlonhq/merlon/audit"
+	"github.com/merlonhq/merlon/ratelimit"
 	"github.com/merlonhq/merlon/server/internal/listener"
 	"github.com/merlonhq/merlon/server/internal/operations"
 )
@@ -19,22 +21,40 @@ const profileTimeout = 2 * time.Minute
 func (s *Server) sources() operations.Sources {
 	src := operations.Sources{
 		Version: s.version, Controls: s.counts, Reports: s.reports.Counts, Reload: s.reloads.last,
-		Connections: func() listener.Counts { return s.connections.Counts() },
+		Connections: func() listener.Counts { return s.connections.Counts() }, ConnectionsMax: func() int { return s.now().settings.Connections.Max },
 		Events:      func() audit.Stats { return s.events.Stats() }, // opened later
 		ClockOffset: s.clock.ahead(),
 	}
 	src.Revocations = s.revocations.Fresh
 	if s.limits != nil {
-		src.LimitsStore = func() (bool, uint64) { return answers(s.limits.Outage()), s.limits.Counters().Skipped }
+		src.LimitsStore = func() (bool, ratelimit.BreakerCounters) { return answers(s.limits.Outage()), s.limits.Counters() }
 	}
 	if s.outages != nil {
 		src.Database = func() (bool, uint64) { return answers(s.outages.Outage()), s.outages.Counters().Skipped }
+	}
+	if s.tls != nil {
+		src.Certificates = s.certificates
+	}
+	s.acmeSources(&src)
+	s.spanSource(&src)
+	src.Databases = map[string]*sql.DB{"writer": s.database.Writer(), "reader": s.database.Reader()}
+	if s.database.Writer() == s.database.Reader() {
+		src.Databases = map[string]*sql.DB{"pool": s.database.Writer()}
 	}
 	return src
 }
 
 // answers turns what a breaker says round.
 func answers[T any](_ T, away bool) bool { return !away }
+
+// certificates returns those that are served.
+func (s *Server) certificates() []operations.Certificate {
+	var out []operations.Certificate
+	if pair := s.certificate.pair.Load(); pair != nil {
+		out = append(out, operations.Certificate{Name: "tls.cert", NotAfter: pair.Leaf.NotAfter})
+	}
+	return out
+}
 
 // serveOperations serves the operator's listener, if there is one, and returns what
 // to drain.

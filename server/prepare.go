@@ -32,6 +32,7 @@ func (s *Server) prepare(modules []module.Module) error {
 	var errs []error
 	check := func(err error) { errs = append(errs, err) }
 	check(checkModules(modules))
+	check(s.prepareTraces())
 	err := s.prepareStores(modules)
 	if check(err); err != nil {
 		return errors.Join(errs...) // the rest is made of these
@@ -50,6 +51,7 @@ func (s *Server) prepare(modules []module.Module) error {
 	if check(err); g != nil {
 		s.take(g)
 		s.tls = encryption(g.pair, &s.certificate)
+		check(s.prepareACME())
 		if s.metrics != nil {
 			check(s.metrics.Read(s.sources()))
 		}

@@ -112,7 +112,7 @@ func (s *Server) refuse(former *generation, problems []Problem) error {
 // onlyCertificate takes over the certificate of the settings in force, though other
 // settings were refused.
 func (s *Server) onlyCertificate(former *generation) error {
-	if s.tls == nil {
+	if s.tls == nil || s.acme != nil {
 		return errReload
 	}
 	pair, unnamed, found := config.Certificate(former.settings.TLS, former.settings.Hosts, time.Now())

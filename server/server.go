@@ -25,11 +25,13 @@ import (
 	"github.com/merlonhq/merlon/report"
 	"github.com/merlonhq/merlon/revocation"
 	"github.com/merlonhq/merlon/server/internal/accounts"
+	"github.com/merlonhq/merlon/server/internal/acme"
 	"github.com/merlonhq/merlon/server/internal/config"
 	"github.com/merlonhq/merlon/server/internal/eventdb"
 	"github.com/merlonhq/merlon/server/internal/listener"
 	"github.com/merlonhq/merlon/server/internal/operations"
 	"github.com/merlonhq/merlon/server/internal/sqlite"
+	"github.com/merlonhq/merlon/server/internal/traces"
 	"github.com/merlonhq/merlon/server/module"
 	"github.com/merlonhq/merlon/store/sqlstore"
 )
@@ -90,6 +92,8 @@ type Server struct {
 	connections *listener.Limit
 	certificate serving
 	demo        bool                // the issuer of tokens has the port that was taken
+	acme        *acme.Manager       // nil for none
+	traces      *traces.Tracer      // nil for none
 	metrics     *operations.Metrics // nil for none, as operations
 	operations  net.Listener
 }
@@ -102,6 +106,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if s.log == nil {
 		s.log = slog.Default()
 	}
+	s.log = slog.New(idLog{s.log.Handler()})
 	s.connections = listener.New(connectionLimit(s.settings, s.log))
 	if s.demo = cfg.Settings.demo; s.demo {
 		if err := s.takeAnyPort(); err != nil {
@@ -123,6 +128,11 @@ func (s *Server) open(ctx context.Context, modules []module.Module) error {
 	if file := s.settings.DatabaseFile(); file != "" { // any number of processes may serve from PostgreSQL
 		if s.lock, err = sqlite.Lock(filepath.Dir(file)); err != nil {
 			return named(err)
+		}
+	}
+	if s.acme != nil {
+		if err := s.acme.Open(); err != nil {
+			return err
 		}
 	}
 	sets, err := migrationSets(modules)
@@ -283,12 +293,16 @@ func (s *Server) Serve(ctx context.Context) error {
 	loops.Go(func() error { s.sweep(background); return nil })
 	loops.Go(func() error { s.certificate.tickets.run(background); return nil })
 	loops.Go(func() error { s.clock.run(background); return nil })
+	if s.acme != nil {
+		loops.Go(func() error { return s.acme.Run(background) })
+	}
 
 	failed := make(chan error, 3)
 	observed := s.serveOperations(failed)
 	if s.redirect != nil {
 		// The policy sees clear text, and does with it what it does everywhere.
 		clear := s.httpServer(nil)
+		clear.Handler = s.clearText()
 		servers = append(servers, clear)
 		go func() { failed <- clear.Serve(s.redirect) }()
 	}
@@ -390,6 +404,13 @@ func (s *Server) Close() error {
 	}
 	if s.outages != nil {
 		s.outages.Close() // before the log that it records in
+	}
+	if s.traces != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := s.traces.Close(ctx); err != nil { // as when they were lost before
+			s.log.Warn("traces: the last spans are lost", "error", err)
+		}
 	}
 	if s.events != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)

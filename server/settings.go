@@ -37,8 +37,14 @@ func (s Settings) Environment() string { return s.set.Environment }
 func (s Settings) Listen() string { return s.set.Listen }
 
 // CertificateFile returns the path of the PEM file of the certificate that is served
-// with, "" for clear text.
-func (s Settings) CertificateFile() string { return s.set.TLS.Cert }
+// with, "" for clear text. With acme it is that of the first name, or what stands in for
+// it, and holds the key too.
+func (s Settings) CertificateFile() string {
+	if len(s.set.ACME.Domains) > 0 {
+		return s.acmeFile()
+	}
+	return s.set.TLS.Cert
+}
 
 // A Source is everything that settings are read from.
 type Source struct {

@@ -16,6 +16,11 @@ func suites() []uint16 {
 	}
 }
 
+// modernTLS is how TLS is served, whatever the certificate.
+func modernTLS() *tls.Config {
+	return &tls.Config{MinVersion: tls.VersionTLS12, CipherSuites: suites(), NextProtos: []string{"h2", "http/1.1"}}
+}
+
 // serving is the certificate that is served with. Another can take its place while
 // connections are made.
 type serving struct {
@@ -32,12 +37,8 @@ func encryption(pair *tls.Certificate, served *serving) *tls.Config {
 		return nil
 	}
 	served.pair.Store(pair)
-	c := &tls.Config{
-		GetCertificate: served.get,
-		MinVersion:     tls.VersionTLS12,
-		CipherSuites:   suites(),
-		NextProtos:     []string{"h2", "http/1.1"},
-	}
+	c := modernTLS()
+	c.GetCertificate = served.get
 	served.tickets.begin(c, time.Now().Round(0))
 	return c
 }

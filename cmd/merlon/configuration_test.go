@@ -69,7 +69,7 @@ func TestBadConfiguration(t *testing.T) {
 		}},
 		{name: "twice and not yet", file: production + production + keyAndHosts + "trusted_proxies: [127.0.0.1]\nredis_url: \"redis://:" + hidden + "@cache/x\"\nacme: {domains: [api.example.com]}\n" +
 			"tokens: {access_ttl: 2h}\nupstreams: []\n", want: []string{
-			"merlon.E004 CONFIG:2: ", "merlon.E065 CONFIG:6: redis_url: does not name a database by its number", "merlon.E011 CONFIG:7: acme", "merlon.E008 CONFIG:8: tokens.access_ttl", "merlon.E011 CONFIG:9: upstreams",
+			"merlon.E004 CONFIG:2: ", "merlon.E065 CONFIG:6: redis_url: does not name a database by its number", "merlon.E112 CONFIG:7: acme", "merlon.E008 CONFIG:8: tokens.access_ttl", "merlon.E011 CONFIG:9: upstreams",
 		}},
 		{name: "rules", file: production + keyAndHosts + "trusted_proxies: [127.0.0.1]\nrate_limits:\n  rules:\n" +
 			"    - {name: Login, match: [/login], limit: 0, window: 5, by: [moon]}\n" +

@@ -4,6 +4,7 @@ package main_test
 
 import (
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -38,6 +39,12 @@ func TestMetricsAndProfilesHaveAListenerOfTheirOwn(t *testing.T) {
 		`merlon_browser_reports_total{result="violation"} 0`,
 		`merlon_build_info{goversion="go1.`,
 		`go_goroutines `,
+		`merlon_http_requests_in_flight 0`,
+		`merlon_event_queue_length `,
+		`merlon_event_sink_spooled{sink="database"} 0`,
+		`merlon_connections_max 10000`,
+		`merlon_tls_certificate_not_after_timestamp_seconds{certificate="tls.cert"} `,
+		`go_sql_max_open_connections{db_name="writer"} 1`,
 	} {
 		if !strings.Contains(body, "\n"+line) {
 			t.Errorf("no line %s", line)
@@ -46,13 +53,18 @@ func TestMetricsAndProfilesHaveAListenerOfTheirOwn(t *testing.T) {
 	if strings.Contains(body, "merlon_ratelimit_store_up") {
 		t.Error("a store is told of that there is not")
 	}
-	documented := read(t, filepath.Join("..", "..", "docs", "operating.md"))
+	documented := read(t, filepath.Join("..", "..", "docs", "metrics.md"))
 	for _, l := range lines(body) {
 		if name, ok := strings.CutPrefix(l, "# TYPE merlon_"); ok {
 			name, kind, _ := strings.Cut(name, " ")
 			if !strings.Contains(documented, "| `merlon_"+name+"` | "+kind+" |") {
-				t.Errorf("docs/operating.md has no row of the %s merlon_%s", kind, name)
+				t.Errorf("docs/metrics.md has no row of the %s merlon_%s", kind, name)
 			}
+		}
+	}
+	for _, name := range regexp.MustCompile("`((?:go|process)_[a-z_]+)`").FindAllStringSubmatch(documented, -1) {
+		if !strings.Contains(body, "\n# TYPE "+name[1]+" ") {
+			t.Errorf("docs/metrics.md names %s, which is not served", name[1])
 		}
 	}
 

@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -69,6 +70,10 @@ type Config struct {
 	Timeout time.Duration
 	// Breaker, if there is one, keeps calls from a database that is away. Default: each call finds out for itself.
 	Breaker Breaker
+	// Observe, if there is one, is called before each call with what it does (get, each, exec or tx) and its statement,
+	// "" for tx; what it returns is called with the error of the call. It is for measurements and must not block.
+	// Statements hold no values.
+	Observe func(ctx context.Context, call, statement string) func(error)
 }
 
 // A Breaker is asked before each call. Its methods may be called concurrently.
@@ -99,6 +104,9 @@ func New(cfg Config) (*DB, error) {
 	if cfg.Timeout < 10*time.Millisecond || cfg.Timeout > time.Minute {
 		bad("Timeout is %v: must be 10ms to 1m", cfg.Timeout)
 	}
+	if cfg.Observe == nil {
+		cfg.Observe = func(context.Context, string, string) func(error) { return func(error) {} }
+	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
@@ -107,6 +115,7 @@ func New(cfg Config) (*DB, error) {
 		dialect: cfg.Dialect,
 		timeout: cfg.Timeout,
 		breaker: cfg.Breaker,
+		observe: cfg.Observe,
 		writer:  handle{db: cfg.Writer, prepare: prepare},
 		reader:  handle{db: cfg.Reader, prepare: prepare},
 	}, nil

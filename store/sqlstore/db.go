@@ -24,6 +24,7 @@ type DB struct {
 	timeout        time.Duration
 	breaker        Breaker // nil for none
 	writer, reader handle
+	observe        func(ctx context.Context, call, statement string) func(error)
 }
 
 // begin begins a call: it has a deadline, and is not made while the database is away. Whoever calls it calls end.
@@ -58,6 +59,8 @@ func (d *DB) Get(ctx context.Context, query string, args []any, dest ...any) (fo
 		return false, err
 	}
 	defer d.end(cancel, &err)
+	ended := d.observe(ctx, "get", query)
+	defer func() { ended(err) }()
 	s, err := d.reader.stmt(ctx, query)
 	if err != nil {
 		return false, unavailable(err)
@@ -73,6 +76,8 @@ func (d *DB) Each(ctx context.Context, query string, args []any, row func(Row) e
 		return err
 	}
 	defer d.end(cancel, &err)
+	ended := d.observe(ctx, "each", query)
+	defer func() { ended(err) }()
 	s, err := d.reader.stmt(ctx, query)
 	if err != nil {
 		return unavailable(err)
@@ -97,6 +102,8 @@ func (d *DB) Exec(ctx context.Context, query string, args ...any) (changed int64
 		return 0, err
 	}
 	defer d.end(cancel, &err)
+	ended := d.observe(ctx, "exec", query)
+	defer func() { ended(err) }()
 	s, err := d.writer.stmt(ctx, query)
 	if err != nil {
 		return 0, unavailable(err)
@@ -143,6 +150,8 @@ func (d *DB) Tx(ctx context.Context, do func(*Tx) error) (err error) {
 		return err
 	}
 	defer d.end(cancel, &err)
+	ended := d.observe(ctx, "tx", "")
+	defer func() { ended(err) }()
 	return d.dialect.retry(ctx, func() error { return d.once(ctx, do) })
 }
 

@@ -38,6 +38,7 @@ func (l *loader) fine(names ...string) bool {
 func (l *loader) check(s *Settings) {
 	l.checkKeys(s)
 	l.checkTransport(s)
+	l.checkACME(s)
 	l.checkRedirect(s)
 	l.checkOperations(s)
 	l.checkOrigins(s)
@@ -101,8 +102,8 @@ func (l *loader) checkTransport(s *Settings) {
 		}
 		l.report(l.where(other), fault{idTLSHalf, other + " is set without " + missing, "set both or none"})
 	}
-	served := s.TLS.Cert != "" || s.TLS.Key != ""
-	if !l.fine("tls.cert", "tls.key", "trusted_proxies") {
+	served := s.TLS.Cert != "" || s.TLS.Key != "" || len(s.ACME.Domains) > 0
+	if !l.fine("tls.cert", "tls.key", "acme.domains", "trusted_proxies") {
 		return
 	}
 	terminated := served || len(s.TrustedProxies) > 0
@@ -110,7 +111,7 @@ func (l *loader) checkTransport(s *Settings) {
 		switch {
 		case !terminated:
 			l.report(notSet, fault{idTLSRequired, "tls: nothing terminates TLS in production",
-				"set tls.cert and tls.key, or name the proxy that does in trusted_proxies"})
+				"set tls.cert and tls.key, or acme.domains, or name the proxy that does in trusted_proxies"})
 		case len(s.TrustedProxies) == 0 && onLoopback(s.Listen):
 			l.report(l.where("listen"), fault{idLoopbackListen, "listen: only a proxy on this machine can reach it, and trusted_proxies names none",
 				"write trusted_proxies: [127.0.0.1], or listen on a public address"})
@@ -132,8 +133,8 @@ func (l *loader) checkRedirect(s *Settings) {
 	if s.RedirectListen == "" || !l.fine("redirect_listen") {
 		return
 	}
-	if s.TLS.Cert == "" && s.TLS.Key == "" && l.fine("tls.cert", "tls.key") {
-		l.report(l.where("redirect_listen"), fault{idRedirectClear, "redirect_listen: there is no tls to redirect to", "set tls.cert and tls.key, or remove it and redirect at the proxy"})
+	if s.TLS.Cert == "" && s.TLS.Key == "" && len(s.ACME.Domains) == 0 && l.fine("tls.cert", "tls.key", "acme.domains") {
+		l.report(l.where("redirect_listen"), fault{idRedirectClear, "redirect_listen: there is no tls to redirect to", "set tls.cert and tls.key, or acme.domains, or remove it and redirect at the proxy"})
 	}
 	if samePort(s.RedirectListen, s.Listen) && l.fine("listen") {
 		l.report(l.where("redirect_listen"), fault{idRedirectSame, "redirect_listen (" + show(s.RedirectListen) + ") takes the port of listen (" + show(s.Listen) + ")",

@@ -35,7 +35,7 @@ func checkPath(v string) *fault {
 // one over the other.
 func (l *loader) checkFiles(s *Settings) {
 	type named struct{ setting, file string }
-	read := []named{{"the settings file", l.src.File}, {"tls.cert", s.TLS.Cert}, {"tls.key", s.TLS.Key}}
+	read := []named{{"the settings file", l.src.File}, {"tls.cert", s.TLS.Cert}, {"tls.key", s.TLS.Key}, {"acme.ca_file", s.ACME.CAFile}}
 	for _, setting := range secretNames() {
 		for _, g := range l.given[setting] {
 			read = append(read, named{"the file of " + setting, g.file})

@@ -66,6 +66,15 @@ const (
 	idPostgresURL       = "merlon.E085"
 	idPostgresParameter = "merlon.E086"
 	idOperationsSame    = "merlon.E090"
+	idACMEBesideTLS     = "merlon.E110"
+	idACMEDomain        = "merlon.E111"
+	idACMETerms         = "merlon.E112"
+	idACMENodes         = "merlon.E113"
+	idACMEEmail         = "merlon.E114"
+	idACMEDirectory     = "merlon.E115"
+	idACMEHosts         = "merlon.E116"
+	idACMENames         = "merlon.E117"
+	idTracesEndpoint    = "merlon.E118"
 	idNoWait            = "merlon.E120"
 	idNoSpool           = "merlon.E121"
 	idNoSink            = "merlon.E122"
@@ -151,6 +160,15 @@ func Docs() []Doc {
 		{idPostgresURL, "database_url is not the URL of a PostgreSQL database", "postgres://user:password@host:port/database. A password that is not percent-encoded moves the parts; what is left out is not taken from the environment."},
 		{idPostgresParameter, "a parameter of a PostgreSQL database_url", "A misspelt parameter would be ignored or sent to the server. sslmode is one that says what it does: allow and prefer may be clear text without a word."},
 		{idOperationsSame, "operations_listen takes a port that the public reaches", "Metrics tell what a service does and how it fares, and profiles hold its memory; they have a port of their own, or none."},
+		{idACMEBesideTLS, "acme beside tls", "Which certificate is served would be a guess: one comes from files, or from an authority."},
+		{idACMEDomain, "a name that no authority issues a certificate for", "An authority checks names in DNS: addresses, wildcards and reserved names would fail at every order, and each failure counts against its limits."},
+		{idACMETerms, "the terms of the ACME authority are not agreed to", "An account is made in your name (RFC 8555 section 7.3): that is your decision, and not a default."},
+		{idACMENodes, "acme with several nodes", "A challenge reaches any of them, and only the one that asked can answer; each would also use up the authority's limits by itself."},
+		{idACMEEmail, "acme.email is not an e-mail address", "The authority would refuse the account, or write to nobody."},
+		{idACMEDirectory, "acme.directory_url is not an https URL", "RFC 8555 section 6.1: in clear text anybody on the way could be the authority."},
+		{idACMEHosts, "a name of acme.domains is not in hosts", "Requests for it would be refused; one of the two is probably misspelt."},
+		{idACMENames, "acme has no domains", "Nothing would be obtained: names come from the settings, never from what clients ask for."},
+		{idTracesEndpoint, "traces.endpoint is not the URL of a collector", "http or https, without user and query: what is secret there would stand in logs. It is OTLP over HTTP, usually port 4318, and not gRPC."},
 		{idNoWait, "audit.wait_for with audit.wait: 0s", "The categories would be dropped like all others when the queue is full, whatever the list promises."},
 		{idNoSpool, "audit.spool_for without audit.log", "The spool lies beside the log, whose lock makes it one process's alone; without it events that memory has no room for are lost."},
 		{idNoSink, "a filter of events for a sink that is not there", "Events do not go to a file, or to standard output, at all: whoever wrote the filter believes otherwise."},

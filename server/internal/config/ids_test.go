@@ -31,6 +31,7 @@ const rule = "rate_limits:\n  rules:\n" +
 	"  - {name: all, match: [POST /api/v1/auth/login, POST /api/v1/auth/token, POST /api/v1/users/me/password, POST /api/v1/users], limit: 5, window: 1m, by: [address]}\n"
 
 const silence = "check:\n  silence:\n    - {id: merlon.W022, reason: the kiosk stays logged in, until: 2027-01-31}\n"
+const acme = "hosts: [a.example.com]\nacme:\n  domains: [a.example.com]\n  email: ops@example.com\n  terms_agreed: true\n"
 
 // For each id an input that has it and no other, and the nearest one that is fine.
 func TestEachIDHasATriggerAndACleanNeighbour(t *testing.T) {
@@ -97,6 +98,15 @@ func TestEachIDHasATriggerAndACleanNeighbour(t *testing.T) {
 		"E121": {y("audit: {log: \"\", stdout: true, spool_for: [account]}"), y("audit: {log: \"\", stdout: true, spool_for: []}")},
 		"E122": {y("audit: {stdout_only: {severity: medium}}"), y("audit: {stdout: true, stdout_only: {severity: medium}}")},
 		"E080": {y("audit: {canaries: [Root]}"), y("audit: {canaries: [root, /.env]}")},
+		"E110": {y(acme + "tls: {cert: c, key: k}"), y(acme)},
+		"E111": {y(strings.ReplaceAll(acme, "[a.example.com]", "[a.example]")), y(acme)},
+		"E112": {y(strings.Replace(acme, "true", "false", 1)), y(acme)},
+		"E113": {y(acme + "redis_url: redis://h\nrate_limits: {expected_nodes: 2}"), y(acme + "redis_url: redis://h\nrate_limits: {expected_nodes: 1}")},
+		"E114": {y(strings.Replace(acme, "ops@example.com", "Ops <ops@example.com>", 1)), y(acme)},
+		"E115": {y(acme + "  directory_url: http://ca.example/dir\n"), y(acme + "  directory_url: https://ca.example/dir\n")},
+		"E116": {y(strings.Replace(acme, "[a.example.com]", "[b.example.com]", 1)), y(acme)},
+		"E117": {y("acme: {email: ops@example.com}"), y("acme: {email: }")},
+		"E118": {y("traces: {endpoint: \"collector:4318\"}"), y("traces: {endpoint: \"http://collector:4318\"}")},
 		"E150": {y(strings.Replace(silence, "W022", "E003", 1)), y(silence)},
 		"E151": {y(strings.Replace(silence, "2027-01-31", "2027-02-30", 1)), y(strings.Replace(silence, "01-31", "02-28", 1))},
 		"W001": {y(strings.Replace(rule, ", POST /api/v1/users]", "]", 1)), y(rule)},

@@ -58,7 +58,7 @@ func TestVariables(t *testing.T) {
 		"a trailing comma":                     {"MERLON_HOSTS=a.example,", []string{"E007"}, "hosts"},
 		"a list of objects":                    {"MERLON_RATE_LIMITS__RULES=x", []string{"E036"}, "file"},
 		"a section":                            {"MERLON_AUDIT=x", []string{"E036"}, "audit"},
-		"a setting of later":                   {"MERLON_ACME__EMAIL=a@b.example", []string{"E011"}, "acme"},
+		"a setting of later":                   {"MERLON_UPSTREAMS=a", []string{"E011"}, "upstreams"},
 		"a setting of later that says nothing": {"MERLON_OPERATIONS_LISTEN=", nil, ""},
 		"Redis":                                {"MERLON_REDIS_URL=redis://h", nil, ""},
 		"Redis that did not expand":            {"MERLON_REDIS_URL=", []string{"E007"}, "empty"},

@@ -37,10 +37,12 @@ func meanings() map[string]string {
 		"rule burst":                            "How many a token bucket admits at once.",
 		"cors.debug":                            "Whether refused preflights say why to whoever asks; for the time in which CORS is set up.",
 		"cors.insecure_private_network":         "Why pages of origins on the internet may reach this service in a private network; empty: they may not.",
-		"redirect_listen":                       "A clear-text port beside TLS, which redirects page navigations to https and refuses all else.",
+		"redirect_listen":                       "A clear-text port beside TLS, which redirects page navigations to https, answers HTTP-01 challenges of ACME, and refuses all else.",
 		"redirect_port":                         "The port of https that clients see, where they are redirected to.",
 		"operations_listen":                     "A port of its own for metrics and, on loopback, pprof, such as 127.0.0.1:9090; empty: none.",
 		"drain_time":                            "How long requests are served after SIGTERM while `/health/ready` is red, so that load balancers notice.",
+		"traces.endpoint":                       "The OpenTelemetry collector that spans of requests go to, OTLP over HTTP, such as http://127.0.0.1:4318; empty: none.",
+		"traces.one_in":                         "Of how many requests one is traced; trusted proxies decide for theirs.",
 		"connections.max":                       "How many connections there may be at once; more are closed as they come.",
 		"connections.per_address":               "How many of them one address may hold; trusted proxies are not counted.",
 		"insecure_shadow.controls":              "Controls that record what they would refuse and let it pass.",
@@ -50,6 +52,13 @@ func meanings() map[string]string {
 
 		"tls.cert": "The PEM file of the certificate and its chain; empty to serve clear text behind a trusted proxy.",
 		"tls.key":  "The PEM file of the certificate's private key.",
+
+		"acme.domains":       "The names of hosts that certificates are obtained for from an ACME authority, in place of tls.",
+		"acme.email":         "Where the authority writes to about them; empty: nowhere.",
+		"acme.directory_url": "The directory of the authority.",
+		"acme.terms_agreed":  "Whether you agree to the authority's terms; required with acme.domains.",
+		"acme.storage":       "The directory of the account key and the certificates, which are made with mode 0600.",
+		"acme.ca_file":       "PEM certificates that the authority's own is verified with; empty: those of the system.",
 
 		"security_contact": "Where to report a vulnerability: the mailto:, https: or tel: URI in /.well-known/security.txt.",
 

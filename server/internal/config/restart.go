@@ -15,6 +15,8 @@ func restarts() []Restart {
 		{"redis_url", "the counts are in the former server"},
 		{"redirect_listen", "the address is taken at the start"},
 		{"operations_listen", "the address is taken at the start"},
+		{"acme", "certificates are obtained by it from the start"},
+		{"traces", "spans wait for the collector of the start"},
 		{"rate_limits.store_timeout", "it belongs to the connection to Redis"},
 		{"audit.log", "the event log is open, and the file of nobody else"},
 		{"audit.stdout", "where events go is decided at the start"},

@@ -50,8 +50,11 @@ type Settings struct {
 	CORS CORS
 	// TLS is the certificate to serve with; empty means clear text.
 	TLS TLS
+	// ACME are certificates from an authority, in place of TLS.
+	ACME ACME
 	// RedirectListen is a second TCP address, "host:port", that is served in clear
 	// text beside TLS: page navigations are redirected to https, all else is refused.
+	// With ACME it answers the authority's HTTP-01 challenges.
 	// Default none.
 	RedirectListen string
 	// RedirectPort is the port of https that navigations are redirected to, 1 to
@@ -63,6 +66,8 @@ type Settings struct {
 	// DrainTime is how long requests are served after the end was asked for and readiness
 	// is red: 0s to 5m, whole seconds. Default 5s; in development 0s.
 	DrainTime time.Duration
+	// Traces are where spans of requests go.
+	Traces Traces
 	// Connections is how many connections there may be at once.
 	Connections Connections
 	// SecurityContact is the Contact of security.txt (RFC 9116 section 2.5.3):
@@ -317,8 +322,10 @@ func defaults(environment string) Settings {
 				"X-RateLimit-Remaining", "X-RateLimit-Reset", "X-Request-Id"},
 			MaxAge: 24 * time.Hour,
 		},
+		ACME:         ACME{DirectoryURL: LetsEncrypt, Storage: "acme"},
 		RedirectPort: 443,
 		DrainTime:    5 * time.Second,
+		Traces:       Traces{OneIn: 10},
 		Connections:  Connections{Max: 10_000, PerAddress: 500},
 
 		Password: Password{Algorithm: "argon2id", MemoryKiB: 19456, Time: 2, Threads: 1, BcryptCost: 12, MinLength: 8},

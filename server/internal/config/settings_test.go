@@ -135,7 +135,16 @@ var settingRows = []struct {
 	{"redirect_port", map[string]string{"443": "", "1": "", "65535": "", "0": "E008", "65536": "E008", "-1": "E008", "\"443\"": "E006", "https": "E006", "": "E007"}},
 	{"rate_limits.expected_nodes", map[string]string{"1": "", "2": "E066", "0": "E008", "10001": "E008", "-1": "E008", "two": "E006", "": "E007"}},
 	{"rate_limits.store_timeout", map[string]string{"5ms": "", "1s": "", "250ms": "", "4ms": "E008", "1001ms": "E008", "5500us": "E008", "0s": "E008", "25": "E006", "": "E007"}},
-	{"acme", map[string]string{"{domains: [a.example]}": "E011"}},
+	{"traces.endpoint", map[string]string{"\"\"": "", "\"http://127.0.0.1:4318\"": "", "\"https://collector.example/otlp/v1/traces\"": "", "\"grpc://h:4317\"": "E118", "\"h:4318\"": "E118",
+		"\"http://u:p@h:4318\"": "E118", "\"http://h:4318?token=x\"": "E118", "\"http://\"": "E118"}},
+	{"traces.one_in", map[string]string{"1": "", "1000000": "", "0": "E008", "1000001": "E008", "0.1": "E006", "": "E007"}},
+	{"acme.domains", map[string]string{"[]": "", "[api.example.com]": "E112", "[\"*.example.com\"]": "E111", "[192.0.2.1]": "E111", "[\"2001:db8::1\"]": "E111", "[localhost]": "E111", "[api]": "E111",
+		"[api.test]": "E111", "[api.localhost]": "E111", "[api.local]": "E111", "[api.invalid]": "E111", "[api.example]": "E111", "[x.onion]": "E111", "[x.alt]": "E111", "[A.example.com]": "E111", "[\"a.example.com:443\"]": "E111"}},
+	{"acme.email", map[string]string{"\"\"": "", "ops@example.com": "E117", "ops": "E114", "\"Ops <ops@example.com>\"": "E114", "\"mailto:ops@example.com\"": "E114", "\"a@example.com,b@example.com\"": "E114", "\"a@example.com?x=y\"": "E114"}},
+	{"acme.directory_url", map[string]string{"https://acme-v02.api.letsencrypt.org/directory": "", "\"https://ca.example:14000/dir\"": "E117", "http://ca.example/dir": "E115", "ca.example": "E115", "\"https:///dir\"": "E115", "\"https://u:p@ca.example/dir\"": "E115", "": "E007"}},
+	{"acme.terms_agreed", map[string]string{"false": "", "true": "E117", "1": "E006", "": "E007"}},
+	{"acme.storage", map[string]string{"acme": "", "/var/lib/merlon/acme": "E117", "": "E007"}},
+	{"acme.ca_file", map[string]string{"\"\"": "", "ca.pem": "E117", "\"-----BEGIN CERTIFICATE-----\"": "E006"}},
 	{"upstreams", map[string]string{"[{name: blog}]": "E011"}},
 	{"routes", map[string]string{"[{match: GET /}]": "E011"}},
 	{"rate_limits", map[string]string{"": "", "[]": "E006", "1": "E006"}},
@@ -226,10 +235,20 @@ cors:
 tls:
   cert: ""
   key: ""
+acme:
+  domains: []
+  email: ""
+  directory_url: "https://acme-v02.api.letsencrypt.org/directory"
+  terms_agreed: false
+  storage: acme
+  ca_file: ""
 redirect_listen: ""
 redirect_port: 443
 operations_listen: ""
 drain_time: 5s
+traces:
+  endpoint: ""
+  one_in: 10
 connections:
   max: 10000
   per_address: 500

@@ -61,10 +61,18 @@ func settings() []field[Settings] {
 		{"cors.insecure_private_network", func(s *Settings) any { return &s.CORS.InsecurePrivateNetwork }, spec{check: checkReason}},
 		{"tls.cert", func(s *Settings) any { return &s.TLS.Cert }, spec{check: checkPath}},
 		{"tls.key", func(s *Settings) any { return &s.TLS.Key }, spec{check: checkPath}},
+		{"acme.domains", func(s *Settings) any { return &s.ACME.Domains }, spec{check: checkDomain}},
+		{"acme.email", func(s *Settings) any { return &s.ACME.Email }, spec{check: checkEmail}},
+		{"acme.directory_url", func(s *Settings) any { return &s.ACME.DirectoryURL }, spec{required: true, check: checkDirectoryURL}},
+		{"acme.terms_agreed", func(s *Settings) any { return &s.ACME.TermsAgreed }, spec{}},
+		{"acme.storage", func(s *Settings) any { return &s.ACME.Storage }, spec{required: true, check: checkPath}},
+		{"acme.ca_file", func(s *Settings) any { return &s.ACME.CAFile }, spec{check: checkPath}},
 		{"redirect_listen", func(s *Settings) any { return &s.RedirectListen }, spec{check: checkListen}},
 		{"redirect_port", func(s *Settings) any { return &s.RedirectPort }, whole(1, 65535)},
 		{"operations_listen", func(s *Settings) any { return &s.OperationsListen }, spec{check: checkListen}},
 		{"drain_time", func(s *Settings) any { return &s.DrainTime }, seconds(0, 5*60)},
+		{"traces.endpoint", func(s *Settings) any { return &s.Traces.Endpoint }, spec{check: checkEndpoint}},
+		{"traces.one_in", func(s *Settings) any { return &s.Traces.OneIn }, whole(1, 1_000_000)},
 		{"connections.max", func(s *Settings) any { return &s.Connections.Max }, whole(10, 1_000_000)},
 		{"connections.per_address", func(s *Settings) any { return &s.Connections.PerAddress }, whole(1, 1_000_000)},
 		{"security_contact", func(s *Settings) any { return &s.SecurityContact }, spec{check: checkContact}},
@@ -160,7 +168,6 @@ type later struct{ name, neutral, instead string }
 
 func laterSettings() []later {
 	return []later{
-		{"acme", "", "set tls.cert and tls.key, or terminate TLS at a trusted proxy"},
 		{"upstreams", "", "remove it; the gateway comes later"},
 		{"routes", "", "remove it; the gateway comes later"},
 	}

@@ -7,7 +7,7 @@ const templateHead = `# Settings of Merlon, for production. A line that begins w
 # merlon check --config FILE. Fill in before the first start:
 #
 #   hosts       the names of this service, below
-#   tls         cert and key, or trusted_proxies: the proxy that terminates TLS
+#   tls         cert and key; or acme, or trusted_proxies: the proxy that terminates TLS
 #   secret_key  not in this file:
 #                 merlon secrets generate --output secret_key
 #                 export MERLON_SECRET_KEY_FILE=secret_key

@@ -60,7 +60,7 @@ func (s *Settings) ownURL() string {
 		return "https://" + inURL(s.Hosts[0])
 	}
 	scheme := "http"
-	if s.TLS.Cert != "" || s.Environment == Production {
+	if s.ServesTLS() || s.Environment == Production {
 		scheme = "https"
 	}
 	host, port, err := net.SplitHostPort(s.Listen)

@@ -48,6 +48,9 @@ func certificateEnds(s *subject) []hit {
 
 func certificateForOthers(s *subject) []hit {
 	var out []hit
+	for _, host := range acmeUnnamed(s) {
+		out = append(out, s.at("acme.domains", "no certificate is obtained for "+host, "add it, or remove the host")...)
+	}
 	_, unnamed := s.served()
 	for _, host := range unnamed {
 		out = append(out, s.at("tls.cert", "the certificate does not name "+host, "have it issued for all hosts, or remove the host")...)

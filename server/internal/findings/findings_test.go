@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/merlonhq/merlon/server/internal/acme"
 	"github.com/merlonhq/merlon/server/internal/config"
 	"github.com/merlonhq/merlon/server/internal/findings"
 )
@@ -91,6 +92,10 @@ func TestEachFindingHasATriggerAndACleanNeighbour(t *testing.T) {
 		}, good: func(w *world) {
 			w.set("audit", "{log: "+w.dir+"/x.log, file_only: {severity: medium}, database_only: {categories: [account]}}")
 		}},
+		"W080": {bad: acmeCertificate(request{-76, 14, "api.example.com", 0}), good: acmeCertificate(request{-74, 16, "api.example.com", 0})},
+		"W081": {bad: setting("acme", "{domains: [api.example.com], terms_agreed: true, directory_url: \"https://acme-staging-v02.api.letsencrypt.org/directory\"}"),
+			good: setting("acme", "{domains: [api.example.com], terms_agreed: true}")},
+		"W082": {bad: setting("traces", `{endpoint: "http://collector:4318"}`), good: setting("traces", `{endpoint: "http://127.0.0.1:4318"}`)},
 		"W070": {bad: setting("operations_listen", `":9090"`), good: setting("operations_listen", `"127.0.0.1:9090"`)},
 		"W030": {bad: func(w *world) { w.file("merlon.yaml", "", 0o642) }, good: func(w *world) { w.file("merlon.yaml", "", 0o664) }},
 		"W031": {bad: both(certificate(good), func(w *world) {
@@ -281,6 +286,43 @@ func TestAShortLivedCertificateIsNotAlwaysAtItsEnd(t *testing.T) {
 	newWorld(t).certificate(request{-5, 3, "api.example.com", 0}).want("", 0)
 	newWorld(t).certificate(request{-5, 1, "api.example.com", 0}).want("merlon.W035", 1)
 	newWorld(t).certificate(request{1, 90, "api.example.com", 0}).want("merlon.E053", 1)
+}
+
+// acmeCertificate is a world whose authority issued this once.
+func acmeCertificate(r request) func(*world) {
+	return func(w *world) {
+		w.t.Helper()
+		w.certificate(r)
+		delete(w.yaml, "tls")
+		storage := filepath.Join(w.dir, "acme")
+		kept := acme.File(storage, config.LetsEncrypt, "api.example.com")
+		if err := os.MkdirAll(filepath.Dir(kept), 0o700); err != nil {
+			w.t.Fatal(err)
+		}
+		var text []byte
+		for _, name := range []string{"key.pem", "cert.pem"} {
+			part, err := os.ReadFile(filepath.Join(w.dir, name))
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			text = append(text, part...)
+		}
+		if err := os.WriteFile(kept, text, 0o600); err != nil {
+			w.t.Fatal(err)
+		}
+		w.set("acme", "{domains: [api.example.com], terms_agreed: true, storage: "+storage+"}")
+	}
+}
+
+// What is said of certificates in files is said of those of an authority.
+func TestCertificatesOfAnAuthorityAreJudgedToo(t *testing.T) {
+	w := newWorld(t)
+	acmeCertificate(request{-10, 80, "api.example.com", 0})(w)
+	w.want("", 0)
+	w.set("hosts", "[api.example.com, other.example.com]").want("merlon.W036", 1)
+	w.set("hosts", "[api.example.com]")
+	chmod(t, acme.File(filepath.Join(w.dir, "acme"), config.LetsEncrypt, "api.example.com"), 0o604)
+	w.want("merlon.W031", 1)
 }
 
 // Of several rules over a route the tightest binds, and one that counts all clients

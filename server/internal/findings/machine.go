@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/merlonhq/merlon/server/internal/acme"
 	"github.com/merlonhq/merlon/server/internal/config"
 )
 
@@ -28,6 +29,12 @@ func (s *subject) secretFiles() []named {
 		add(name, s.File)
 	}
 	add("tls.key", s.set.TLS.Key)
+	if a := s.set.ACME; len(a.Domains) > 0 {
+		for _, name := range a.Domains {
+			add("acme.storage", acme.File(a.Storage, a.DirectoryURL, name))
+		}
+		add("acme.storage", acme.AccountFile(a.Storage, a.DirectoryURL))
+	}
 	add("database_url", s.set.PostgresKeyFile())
 	return out
 }

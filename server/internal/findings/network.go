@@ -111,13 +111,20 @@ func noContact(s *subject) []hit {
 
 func developmentExposed(s *subject) []hit {
 	host, _, err := net.SplitHostPort(s.set.Listen)
-	if err != nil || host == "localhost" || s.set.TLS.Cert == "" && len(s.set.TrustedProxies) == 0 {
+	if err != nil || host == "localhost" || !s.set.ServesTLS() && len(s.set.TrustedProxies) == 0 {
 		return nil // clear text off loopback is an error already
 	}
 	if a, err := netip.ParseAddr(host); err == nil && a.Unmap().IsLoopback() {
 		return nil
 	}
 	return s.at("listen", "development listens where other machines reach it", "write environment: "+config.Production+", or listen on 127.0.0.1")
+}
+
+func tracesInClear(s *subject) []hit {
+	if !s.set.Traces.InClear() {
+		return nil
+	}
+	return s.at("traces.endpoint", "is in clear text and not on this machine", "write https://, or run a collector beside the service")
 }
 
 func operationsExposed(s *subject) []hit {

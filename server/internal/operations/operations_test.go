@@ -1,16 +1,23 @@
 package operations_test
 
 import (
+	"database/sql"
+	"flag"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	_ "modernc.org/sqlite"
+
 	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/exchange"
+	"github.com/merlonhq/merlon/ratelimit"
 	"github.com/merlonhq/merlon/report"
 	"github.com/merlonhq/merlon/route"
 	"github.com/merlonhq/merlon/server/internal/listener"
@@ -110,22 +117,38 @@ func TestClientsCannotMakeSeries(t *testing.T) {
 func TestWhatOthersCountIsReadAtEachScrape(t *testing.T) {
 	m := operations.NewMetrics()
 	up := true
-	err := m.Read(operations.Sources{
+	pool, err := sql.Open("sqlite", filepath.Join(t.TempDir(), "a.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { pool.Close() })
+	pool.SetMaxOpenConns(5)
+	err = m.Read(operations.Sources{
 		Version: "1.2.3",
 		Controls: func() []exchange.Count {
 			return []exchange.Count{{Control: "csrf", Shadow: true, Refused: 1, WouldRefuse: 2}, {Control: "authn", Refused: 3}}
 		},
 		Events: func() audit.Stats {
-			return audit.Stats{Recorded: 9, Dropped: 4, Sinks: []audit.SinkStats{{Name: "file", Sent: 14, Written: 7, Failed: 2, Spooled: 5, Down: true}, {Name: "database", Written: 8}}}
+			return audit.Stats{Recorded: 9, Dropped: 4, Queued: 3, Sinks: []audit.SinkStats{{Name: "file", Sent: 14, Written: 7, Failed: 2, Spooled: 5, Down: true}, {Name: "database", Written: 8}}}
 		},
 		Reports: func() report.Counts {
 			return report.Counts{Violations: 1, Others: 2, Ignored: 3, Silenced: 4, Refused: 5}
 		},
-		LimitsStore: func() (bool, uint64) { return up, 10 },
-		Database:    func() (bool, uint64) { return !up, 11 },
-		Revocations: func() bool { return up },
-		Connections: func() listener.Counts { return listener.Counts{Open: 6, RefusedMax: 7, RefusedPerAddress: 8} },
-		ClockOffset: func() time.Duration { return -1500 * time.Millisecond },
+		LimitsStore: func() (bool, ratelimit.BreakerCounters) {
+			return up, ratelimit.BreakerCounters{Calls: 10, Failures: 4, Skipped: 5, Outages: 2}
+		},
+		Database:       func() (bool, uint64) { return !up, 11 },
+		Revocations:    func() bool { return up },
+		Reload:         func() (bool, time.Time) { return up, time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC) },
+		ClockOffset:    func() time.Duration { return -1500 * time.Millisecond },
+		Connections:    func() listener.Counts { return listener.Counts{Open: 6, RefusedMax: 7, RefusedPerAddress: 8} },
+		ConnectionsMax: func() int { return 100 },
+		Certificates: func() []operations.Certificate {
+			return []operations.Certificate{{Name: "api.example.com", NotAfter: time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)}}
+		},
+		Orders:    func() operations.Orders { return operations.Orders{Obtained: 3, Failed: 1} },
+		Spans:     func() operations.Spans { return operations.Spans{Exported: 11, Failed: 12, Dropped: 13} },
+		Databases: map[string]*sql.DB{"pool": pool},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -141,13 +164,100 @@ func TestWhatOthersCountIsReadAtEachScrape(t *testing.T) {
 		`merlon_browser_reports_total{result="violation"} 1`, `merlon_browser_reports_total{result="other"} 2`, `merlon_browser_reports_total{result="ignored"} 3`,
 		`merlon_browser_reports_total{result="silenced"} 4`, `merlon_browser_reports_total{result="refused"} 5`,
 		`merlon_connections 6`, `merlon_connections_refused_total{limit="max"} 7`, `merlon_connections_refused_total{limit="per_address"} 8`,
-		`merlon_ratelimit_store_up 1`, `merlon_ratelimit_store_calls_skipped_total 10`, `merlon_database_up 0`,
-		`merlon_database_calls_skipped_total 11`, `merlon_revocations_fresh 1`)
+		`merlon_database_up 0`, `merlon_database_calls_skipped_total 11`, `merlon_revocations_fresh 1`, `merlon_clock_offset_seconds -1.5`,
+		`merlon_config_last_reload_successful 1`, `merlon_config_last_reload_success_timestamp_seconds 1.770091506e+09`,
+		`merlon_ratelimit_store_up 1`, `merlon_event_queue_length 3`, `merlon_event_sink_spooled{sink="file"} 5`, `merlon_event_sink_spooled{sink="database"} 0`,
+		`merlon_ratelimit_store_calls_total{result="answered"} 6`, `merlon_ratelimit_store_calls_total{result="failed"} 4`,
+		`merlon_ratelimit_store_calls_total{result="skipped"} 5`, `merlon_ratelimit_store_outages_total 2`, `merlon_connections_max 100`,
+		`merlon_tls_certificate_not_after_timestamp_seconds{certificate="api.example.com"} 1.770091506e+09`,
+		`merlon_acme_orders_total{result="obtained"} 3`, `merlon_acme_orders_total{result="failed"} 1`,
+		`merlon_trace_spans_total{result="exported"} 11`, `merlon_trace_spans_total{result="failed"} 12`, `merlon_trace_spans_total{result="dropped"} 13`,
+		`go_sql_max_open_connections{db_name="pool"} 5`)
 	if !strings.Contains(body, `version="1.2.3"`) {
 		t.Error("the version is not told")
 	}
+	served(t, m).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/posts/1", nil))
+	body = scrape(t, m)
+	for _, d := range operations.Table() {
+		if !strings.Contains(body, "\n# TYPE "+d.Name+" "+d.Kind+"\n") {
+			t.Errorf("%s, a %s, is in the table and not served", d.Name, d.Kind)
+		}
+	}
+	conventions(t, body)
 	up = false
 	holds(t, scrape(t, m), `merlon_ratelimit_store_up 0`, `merlon_database_up 1`, `merlon_revocations_fresh 0`)
+}
+
+// conventions holds names to those of Prometheus: base units, counters that end in
+// _total and nothing else that does, and a help text.
+func conventions(t *testing.T, body string) {
+	t.Helper()
+	for line := range strings.Lines(body) {
+		name, kind, ok := strings.Cut(strings.TrimPrefix(strings.TrimSuffix(line, "\n"), "# TYPE "), " ")
+		if !ok || !strings.HasPrefix(line, "# TYPE merlon_") {
+			continue
+		}
+		if strings.HasSuffix(name, "_total") != (kind == "counter") {
+			t.Errorf("%s is a %s", name, kind)
+		}
+		for _, unit := range []string{"_ms", "_millis", "_minutes", "_days", "_kib", "_mib", "_percent"} {
+			if strings.Contains(name, unit) {
+				t.Errorf("%s is not in a base unit", name)
+			}
+		}
+		if !strings.Contains(body, "# HELP "+name+" ") {
+			t.Errorf("%s has no help", name)
+		}
+	}
+}
+
+func TestRequestsInFlightAreCounted(t *testing.T) {
+	m := operations.NewMetrics()
+	h := m.Served(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		holds(t, scrape(t, m), `merlon_http_requests_in_flight 1`)
+		panic(http.ErrAbortHandler)
+	}))
+	func() {
+		defer func() { _ = recover() }()
+		ask(h, "GET", "/")
+	}()
+	holds(t, scrape(t, m), `merlon_http_requests_in_flight 0`)
+}
+
+var update = flag.Bool("update", false, "write the page that a test compares")
+
+// docs/metrics.md is what the table says. Write it anew with
+// go test ./server/internal/operations -run TestTheMetricsPage -update
+func TestTheMetricsPageIsTheTable(t *testing.T) {
+	const path = "../../../docs/metrics.md"
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	b.WriteString("| metric | type | labels | meaning |\n|---|---|---|---|\n")
+	for _, m := range operations.Table() {
+		labels := ""
+		if len(m.Labels) > 0 {
+			labels = "`" + strings.Join(m.Labels, "`, `") + "`"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", m.Name, m.Kind, labels, m.Meaning)
+	}
+	const begin, end = "<!-- the table -->\n", "<!-- its end -->\n"
+	before, rest, found := strings.Cut(string(text), begin)
+	table, after, ended := strings.Cut(rest, end)
+	if !found || !ended {
+		t.Fatalf("%s has no place for the table", path)
+	}
+	if *update {
+		table = b.String()
+		if err := os.WriteFile(path, []byte(before+begin+table+end+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if table != b.String() {
+		t.Errorf("%s is not what the code says: run this test with -update", path)
+	}
 }
 
 func TestWhoMayAskForProfiles(t *testing.T) {

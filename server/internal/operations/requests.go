@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/merlonhq/merlon/exchange"
 )
@@ -19,16 +20,22 @@ const unmatched = "unmatched"
 type requests struct {
 	total    *prometheus.CounterVec
 	duration *prometheus.HistogramVec
+	inFlight prometheus.Gauge
 }
 
 func newRequests() requests {
+	total, duration, inFlight := find("http_requests_total"), find("http_request_duration_seconds"), find("http_requests_in_flight")
 	return requests{
-		total: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "merlon_http_requests_total",
-			Help: "Requests that have ended, by route, method and class of status (none: cut off before an answer)."}, []string{"route", "method", "code"}),
-		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "merlon_http_request_duration_seconds",
-			Help:    "Time from the arrival of a request to the end of its answer, by route and method.",
-			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}}, []string{"route", "method"}),
+		total: prometheus.NewCounterVec(prometheus.CounterOpts{Name: namespace + total.Name, Help: total.Meaning}, total.Labels),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: namespace + duration.Name, Help: duration.Meaning,
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}}, duration.Labels),
+		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{Name: namespace + inFlight.Name, Help: inFlight.Meaning}),
 	}
+}
+
+// Served counts the requests that next is answering.
+func (m *Metrics) Served(next http.Handler) http.Handler {
+	return promhttp.InstrumentHandlerInFlight(m.requests.inFlight, next)
 }
 
 // observe counts a request that has ended.
