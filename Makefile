@@ -1,4 +1,4 @@
-.PHONY: demo test bench fmt csp specmatic gosec
+.PHONY: demo test bench fmt csp specmatic gosec dist reproducible licences fuzz
 
 # What CONTRIBUTING.md and the README name; each target is one command.
 demo:
@@ -26,3 +26,19 @@ gosec:
 csp:
 	cd tools/csp && npm ci --silent --no-audit --no-fund
 	CSP_EVALUATOR=$(CURDIR)/tools/csp go test -count=1 -run TestCSPEvaluator ./headers
+
+# The files of a release, in dist: see tools/dist/dist for its variables.
+dist:
+	tools/dist/dist
+
+# Builds twice, in two directories and with nothing of the one before, and compares.
+reproducible:
+	cd deploy && MERLON_REPRODUCIBLE=whole go test -count=1 -timeout 60m -run TestAReleaseIsTheSameBytesEverywhere -v .
+
+# Fails for a module of the binary whose licence asks for more than a notice.
+licences:
+	tools/dist/licences
+
+# Every fuzz target for a while each: FUZZTIME=10m make fuzz
+fuzz:
+	tools/fuzz/run
