@@ -1,0 +1,248 @@
+//go:build unix
+
+package main_test
+
+import (
+	"database/sql"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // both engines are read as they are
+	_ "modernc.org/sqlite"
+
+	"github.com/merlonhq/merlon/e2e/postgrestest"
+)
+
+// testdata/schema/1 holds the tables of the first version as the engines dump them. They
+// stay as they are, whatever becomes of the migrations: what is out there has these tables.
+const firstSchema = "testdata/schema/1/"
+
+// The tables of the first version. That of a module has migrations of its own.
+var firstTables = []string{"users", "events", "api_keys", "sessions", "token_grants", "token_keys"}
+
+func openDatabase(t *testing.T, driver, source string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open(driver, source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+// copyRows fills a table with the rows of another database, as far as the table has
+// their columns, and returns how many these were.
+func copyRows(t *testing.T, from, to *sql.DB, table string) int {
+	t.Helper()
+	rows, err := to.Query("SELECT * FROM " + table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	columns, err := rows.Columns()
+	if err := firstError(err, rows.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if rows, err = from.Query("SELECT " + strings.Join(columns, ", ") + " FROM " + table); err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	marks := make([]string, len(columns))
+	for i := range marks {
+		marks[i] = fmt.Sprintf("$%d", i+1)
+	}
+	insert := "INSERT INTO " + table + " (" + strings.Join(columns, ", ") + ") VALUES (" + strings.Join(marks, ", ") + ")"
+	n := 0
+	for rows.Next() {
+		values := make([]any, len(columns))
+		at := make([]any, len(columns))
+		for i := range values {
+			at[i] = &values[i]
+		}
+		if err := rows.Scan(at...); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := to.Exec(insert, values...); err != nil {
+			t.Fatalf("%s: %v", table, err)
+		}
+		n++
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func firstError(errs ...error) error {
+	i := slices.IndexFunc(errs, func(err error) bool { return err != nil })
+	if i < 0 {
+		return nil
+	}
+	return errs[i]
+}
+
+// A database with the tables of the first version and everything in it that a service
+// writes: the program brings it up to date, and all of it is good.
+func TestTheFirstSchemaIsUpgraded(t *testing.T) {
+	t.Parallel()
+	t.Run("SQLite", func(t *testing.T) {
+		now, old := t.TempDir(), t.TempDir()
+		path := filepath.Join(old, "data", "merlon.db")
+		if err := os.Mkdir(filepath.Join(old, "data"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		isUpgraded(t, upgrade{
+			now: now, nowConfig: developmentConfig, old: old, oldConfig: developmentConfig, dump: "sqlite.sql",
+			open: func() (from, to *sql.DB) {
+				return openDatabase(t, "sqlite", filepath.Join(now, "data", "merlon.db")), openDatabase(t, "sqlite", path)
+			},
+		})
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		from, to := postgrestest.Database(t), postgrestest.Database(t)
+		isUpgraded(t, upgrade{
+			now: t.TempDir(), nowConfig: onPostgres(from), old: t.TempDir(), oldConfig: onPostgres(to), dump: "postgres.sql",
+			open: func() (*sql.DB, *sql.DB) { return openDatabase(t, "pgx", from), openDatabase(t, "pgx", to) },
+		})
+	})
+}
+
+type upgrade struct {
+	now, nowConfig string // a service of this version, whose rows are taken
+	old, oldConfig string // the database of the first version
+	dump           string
+	open           func() (from, to *sql.DB)
+}
+
+func isUpgraded(t *testing.T, u upgrade) {
+	config := write(t, u.now, "merlon.yaml", u.nowConfig)
+	createUser(t, merlon("--config", config).in(u.now), "warden", passphrase, "admin")
+	s := startService(t, merlon("--config", config).in(u.now))
+	admin := s.login(t, "warden", passphrase)
+	key := decode[members](t, admin.call(t, 201, "POST", "/api/v1/api-keys", members{"name": "old", "scopes": []string{"keys:manage"}}))["key"].(string)
+	tokens := decode[pair](t, s.call(t, 200, "POST", "/api/v1/auth/token", grant("warden", passphrase)))
+	s.refused(t, 401, "invalid-credentials", "POST", "/api/v1/auth/login", credentials("nobody", passphrase)) // an event
+	const failed = "type=authn_login_fail"
+	eventually(t, "the failed login is recorded", func() bool { return len(events(t, admin, failed)) == 1 })
+	cookie := admin.header
+	s.stop()
+
+	from, to := u.open()
+	dump, err := os.ReadFile(firstSchema + u.dump)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := to.Exec(string(dump)); err != nil {
+		t.Fatal(err)
+	}
+	for _, table := range firstTables {
+		if n := copyRows(t, from, to, table); n == 0 {
+			t.Errorf("the table %s is empty: nothing is shown of it", table)
+		}
+	}
+	if err := firstError(from.Close(), to.Close()); err != nil {
+		t.Fatal(err)
+	}
+
+	config = write(t, u.old, "merlon.yaml", u.oldConfig)
+	status := func() string {
+		t.Helper()
+		r := run(t, merlon("migrate", "status", "--config", config).in(u.old))
+		if r.code != 0 {
+			t.Errorf("migrate status: exit %d: %s", r.code, r.stderr)
+		}
+		return r.stdout
+	}
+	for _, first := range []string{"00001_core.sql", "00001_api_keys.sql", "00002_sessions.sql", "00003_tokens.sql"} {
+		for line := range strings.Lines(status()) {
+			if strings.Contains(line, first) && !strings.HasPrefix(line, "applied") {
+				t.Errorf("of the first version, and not applied: %s", line)
+			}
+		}
+	}
+	s = startService(t, merlon("--config", config).in(u.old))
+	for line := range strings.Lines(status()) {
+		if !strings.HasPrefix(line, "applied") {
+			t.Errorf("not applied after a start: %s", line)
+		}
+	}
+	admin = s.as(cookie...)
+	if me := get[members](t, admin, "/api/v1/users/me"); me["username"] != "warden" || me["role"] != "admin" {
+		t.Errorf("by the session: %v", me)
+	}
+	s.as("X-API-Key", key).call(t, 200, "GET", "/api/v1/api-keys", nil)
+	bearer(s, tokens.Access).call(t, 200, "GET", "/api/v1/users/me", nil)
+	s.call(t, 200, "POST", "/api/v1/auth/token", renewal(tokens.Refresh))
+	if n := len(events(t, admin, failed)); n != 1 {
+		t.Errorf("%d failed logins are recorded, want the one of before", n)
+	}
+	s.login(t, "warden", passphrase)
+	s.call(t, 201, "POST", "/api/v1/users", newcomer("after"))
+}
+
+// Accounts are made all the time; a backup is made by the statement that the
+// documentation tells; what was acknowledged before it began is in it, and it is whole.
+func TestABackupHasWhatWasAcknowledgedBeforeIt(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	config := write(t, dir, "merlon.yaml", developmentConfig)
+	s := startService(t, merlon("--config", config).in(dir))
+	var made atomic.Int64
+	var stop atomic.Bool
+	var writers sync.WaitGroup
+	for w := range 2 {
+		writers.Go(func() {
+			for i := 0; !stop.Load(); i++ {
+				a, err := s.try("POST", "/api/v1/users", newcomer(fmt.Sprintf("w%d-%d", w, i)))
+				if err != nil || a.status != 201 {
+					t.Errorf("an account while a backup is made: %v, status %d", err, a.status)
+					return
+				}
+				made.Add(1)
+			}
+		})
+	}
+	enough := func(n int64) func() bool { return func() bool { return made.Load() >= n || t.Failed() } }
+	eventually(t, "accounts are made", enough(10))
+	db := openDatabase(t, "sqlite", filepath.Join(dir, "data", "merlon.db"))
+	backup := filepath.Join(t.TempDir(), "merlon.db")
+	before := made.Load()
+	if _, err := db.Exec("VACUUM INTO '" + backup + "'"); err != nil {
+		t.Error(err)
+	}
+	during := made.Load()
+	eventually(t, "more accounts are made", enough(during+5))
+	stop.Store(true)
+	writers.Wait()
+	s.stop()
+
+	// Restored as the documentation tells, beside nothing of what was there.
+	other := t.TempDir()
+	text, err := os.ReadFile(backup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, other, "data/merlon.db", string(text))
+	restored := openDatabase(t, "sqlite", filepath.Join(other, "data", "merlon.db"))
+	var verdict string
+	var users int64
+	if err := restored.QueryRow("PRAGMA integrity_check").Scan(&verdict); err != nil || verdict != "ok" {
+		t.Errorf("the backup: %v, %s", err, verdict)
+	}
+	if err := restored.QueryRow("SELECT count(*) FROM users").Scan(&users); err != nil || users < before || users > made.Load() {
+		t.Errorf("%v: the backup has %d accounts, want at least the %d that were acknowledged before it", err, users, before)
+	}
+	if err := restored.Close(); err != nil {
+		t.Fatal(err)
+	}
+	config = write(t, other, "merlon.yaml", developmentConfig)
+	s = startService(t, merlon("--config", config).in(other))
+	s.call(t, 200, "GET", "/health/ready", nil)
+	s.call(t, 200, "POST", "/api/v1/auth/login", credentials("w0-0", newcomer("w0-0")["password"].(string)))
+	s.call(t, 201, "POST", "/api/v1/users", newcomer("after-the-restore"))
+}
