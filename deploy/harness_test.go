@@ -11,7 +11,9 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"math/big"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -70,6 +72,22 @@ func write(t *testing.T, path, text string, mode os.FileMode) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// get returns the body of an answer of 200.
+func get(t *testing.T, url string) []byte {
+	t.Helper()
+	client := &http.Client{Timeout: patience}
+	resp, err := client.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %v, status %d: %s", url, err, resp.StatusCode, text)
+	}
+	return text
 }
 
 // A report is what merlon check says.
