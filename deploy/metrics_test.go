@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/prometheus/common/model"
-	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/rulefmt"
 	"github.com/prometheus/prometheus/promql/parser"
 )
@@ -97,7 +96,7 @@ func metricsOf(t *testing.T, q query) map[string][]string {
 		if s, ok := node.(*parser.VectorSelector); ok {
 			name := s.Name
 			for _, m := range s.LabelMatchers {
-				if m.Name == labels.MetricName {
+				if m.Name == model.MetricNameLabel {
 					name = m.Value
 					continue
 				}
