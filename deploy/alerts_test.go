@@ -59,15 +59,23 @@ func TestEachAlertFiresWhenItShouldAndNotBefore(t *testing.T) {
 			job("merlon_events_dropped_total", "} 7x120") + "\n" + job("merlon_event_sink_events_total", `,sink="file",result="failed"} 3x120`) + "\n" +
 				job("merlon_event_sink_events_total", `,sink="file",result="written"} 0+9x120`),
 		},
-		"MerlonEventSinkDown":      {job("merlon_event_sink_up", `,sink="file"} 1 0x119`), job("merlon_event_sink_up", `,sink="file"} 1 0 0 1x117`)},
-		"MerlonLimitsWithoutStore": {job("merlon_ratelimit_store_up", "} 0x120"), job("merlon_ratelimit_store_up", "} 1x120")},
-		"MerlonConnectionsRefused": {job("merlon_connections_refused_total", `,limit="max"} 0+1x120`), job("merlon_connections_refused_total", `,limit="per_address"} 0+1x120`)},
+		"MerlonEventSinkDown":           {job("merlon_event_sink_up", `,sink="file"} 1 0x119`), job("merlon_event_sink_up", `,sink="file"} 1 0 0 1x117`)},
+		"MerlonEventQueueGrows":         {job("merlon_event_queue_length", "} 5000x120"), job("merlon_event_queue_length", "} 4096x120")},
+		"MerlonLimitsWithoutStore":      {job("merlon_ratelimit_store_up", "} 0x120"), job("merlon_ratelimit_store_up", "} 1x120")},
+		"MerlonCertificateEnds":         {job("merlon_tls_certificate_not_after_timestamp_seconds", "} 600000x120"), job("merlon_tls_certificate_not_after_timestamp_seconds", "} 700000x120")},
+		"MerlonConnectionsNearTheLimit": {job("merlon_connections", "} 81x120") + "\n" + job("merlon_connections_max", "} 100x120"), job("merlon_connections", "} 80x120") + "\n" + job("merlon_connections_max", "} 100x120")},
+		"MerlonConnectionsRefused":      {job("merlon_connections_refused_total", `,limit="max"} 0+1x120`), job("merlon_connections_refused_total", `,limit="per_address"} 0+1x120`)},
 		"MerlonRefusedCredentials": {
 			job("merlon_http_requests_total", `,code="4xx",route="/api/v1/auth/login"} 0+120x120`) + "\n" + job("merlon_http_requests_total", `,code="2xx",route="/api/v1/auth/login"} 0+60x120`),
 			job("merlon_http_requests_total", `,code="4xx",route="/api/v1/auth/login"} 0+120x120`) + "\n" + job("merlon_http_requests_total", `,code="2xx",route="/api/v1/auth/login"} 0+130x120`),
 		},
-		"MerlonControlInShadow": {}, // lasts for longer than is tried: see below
-		"MerlonVersionsDiffer":  {job("merlon_build_info", `,version="1"} 1x120`) + "\n" + job("merlon_build_info", `,version="2"} 1x120`), job("merlon_build_info", `,version="1"} 1x120`) + "\n" + `  merlon_build_info{job="merlon",instance="b",version="1"} 1x120`},
+		"MerlonControlInShadow":    {}, // lasts for longer than is tried: see below
+		"MerlonVersionsDiffer":     {job("merlon_build_info", `,version="1"} 1x120`) + "\n" + job("merlon_build_info", `,version="2"} 1x120`), job("merlon_build_info", `,version="1"} 1x120`) + "\n" + `  merlon_build_info{job="merlon",instance="b",version="1"} 1x120`},
+		"MerlonDatabaseWaits":      {job("go_sql_wait_duration_seconds_total", "} 0+90x120"), job("go_sql_wait_duration_seconds_total", "} 0+30x120")},
+		"MerlonDatabaseAway":       {job("merlon_database_up", "} 1 0x119"), job("merlon_database_up", "} 1 0 1x118")},
+		"MerlonRevocationsUnknown": {job("merlon_revocations_fresh", "} 0x120"), job("merlon_revocations_fresh", "} 0 0 0 0 1x116")},
+		"MerlonReloadRefused":      {job("merlon_config_last_reload_successful", "} 0x120"), job("merlon_config_last_reload_successful", "} 1x120")},
+		"MerlonClocksDiffer":       {job("merlon_clock_offset_seconds", "} -6x120"), job("merlon_clock_offset_seconds", "} -5x120")},
 		"MerlonFilesNearTheLimit": {
 			job("process_open_fds", "} 900x120") + "\n" + job("process_max_fds", "} 1000x120"),
 			job("process_open_fds", "} 800x120") + "\n" + job("process_max_fds", "} 1000x120"),

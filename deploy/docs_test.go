@@ -2,6 +2,7 @@ package deploy_test
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -163,4 +164,18 @@ func TestTheFilesOfTheDocumentationExist(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// The line that takes the place of tls is one that the program takes there.
+func TestTheLineForAnAuthorityTakesThePlaceOfTheFiles(t *testing.T) {
+	line := regexp.MustCompile("`(acme: \\{[^`]*\\})`").FindStringSubmatch(read(t, "../docs/deploying.md"))
+	if line == nil {
+		t.Fatal("docs/deploying.md does not tell how to use an authority")
+	}
+	settings := regexp.MustCompile(`(?m)^tls: .*$`).ReplaceAllString(read(t, "systemd/merlon.yaml"), line[1])
+	data := t.TempDir()
+	settings = strings.NewReplacer("/var/lib/merlon", data, "/var/log/merlon", data).Replace(settings)
+	config := write(t, filepath.Join(t.TempDir(), "merlon.yaml"), settings, 0o644)
+	key := write(t, filepath.Join(t.TempDir(), "secret_key"), rand.Text()+rand.Text(), 0o400)
+	check(t, config, "MERLON_SECRET_KEY_FILE="+key).wantNothing(t)
 }
