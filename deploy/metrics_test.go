@@ -123,7 +123,7 @@ func startService(t *testing.T) (operations string) {
 		"\"\ntls: {cert: cert.pem, key: key.pem}\ndatabase_url: sqlite:merlon.db\naudit: {log: security.log, stdout: true}\n", 0o600)
 	cmd := exec.Command(binary, "serve", "--config", config)
 	cmd.Dir, cmd.Env = dir, []string{"MERLON_REDIS_URL=" + socket}
-	var said strings.Builder
+	var said lockedBuffer
 	cmd.Stderr = &said
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -182,7 +182,7 @@ func startRedis(t *testing.T) string {
 	moved := strings.NewReplacer("/run/redis/", dir+"/", "/run/secrets/", secrets+"/", "dir /data", "dir "+dir)
 	config := write(t, filepath.Join(dir, "redis.conf"), moved.Replace(read(t, "compose/redis.conf")), 0o600)
 	cmd := exec.Command(program, config)
-	var said strings.Builder
+	var said lockedBuffer
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

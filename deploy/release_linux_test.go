@@ -217,6 +217,10 @@ func isTheImageOfTheDockerfile(t *testing.T, r release) {
 	if _, err := layer.Seek(0, io.SeekStart); err != nil {
 		t.Fatal(err)
 	}
+	// Engines are less lenient than the reader of Go, as is this program.
+	if out, err := exec.CommandContext(t.Context(), "tar", "--list", "--gzip", "--file", layer.Name()).CombinedOutput(); err != nil {
+		t.Errorf("the layer: %v\n%s", err, out)
+	}
 	zip, err := gzip.NewReader(layer)
 	if err != nil {
 		t.Fatal(err)

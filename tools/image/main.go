@@ -150,7 +150,8 @@ func (m maker) layer() ([]byte, error) {
 	dir("var/lib/", 0o755, 0)
 	dir("var/lib/merlon/", 0o700, user)
 	file(m.binary, "merlon", 0o755)
-	return out.Bytes(), errors.Join(append(errs, w.Close())...)
+	err := errors.Join(append(errs, w.Close())...) // which writes the end
+	return out.Bytes(), err
 }
 
 // authorities returns the certificate authorities of Mozilla, as a module that go.sum
