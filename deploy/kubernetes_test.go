@@ -264,7 +264,7 @@ func TestTheSettingsOfTheClusterHaveNoFindings(t *testing.T) {
 	secrets := t.TempDir()
 	cert, key := certificate(t, "api.example.com")
 	text := map[string]string{"tls.crt": cert, "tls.key": key, "secret_key": rand.Text() + rand.Text(),
-		"database_url": "postgres://merlon:of-a-test@postgresql.databases:5432/merlon", "redis_url": "rediss://merlon:of-a-test@redis.databases:6379/0"}
+		"database_url": "postgres://merlon:" + rand.Text() + "@postgresql.databases:5432/merlon", "redis_url": "rediss://merlon:" + rand.Text() + "@redis.databases:6379/0"}
 	env := []string{}
 	for _, v := range pod.Volumes {
 		if v.Projected == nil {
