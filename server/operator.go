@@ -74,7 +74,7 @@ func DisableUser(ctx context.Context, set Settings, username string) (err error)
 	return act(ctx, o.events, audit.Event{Type: audit.UserUpdated, Principal: u.ID, Severity: audit.High, Detail: []slog.Attr{
 		slog.String("by", "command line"), slog.String("change", "disabled"),
 	}}, func() error {
-		if err := o.accounts.SetDisabled(ctx, u.ID, true); err != nil {
+		if err := o.accounts.EndAccess(ctx, u.ID); err != nil {
 			return err
 		}
 		_, err := o.db.Keys().RevokeOwner(ctx, u.ID, time.Now())

@@ -179,13 +179,15 @@ func (s *Store) SetRole(ctx context.Context, id, role string) error {
 	return s.change(ctx, id, ErrNotFound, setRole, role, s.now().UnixMicro(), id)
 }
 
-// SetDisabled ends what the account id may do, and in the same step all its sessions and grants, or lets it log in again.
+// SetDisabled ends what the account id may do, or lets it do so again.
 func (s *Store) SetDisabled(ctx context.Context, id string, disabled bool) error {
-	more := nothing
-	if disabled {
-		more = endAll(id, "")
-	}
-	return s.changeAnd(ctx, id, ErrNotFound, "", more, setDisabled, disabled, s.now().UnixMicro(), id)
+	return s.change(ctx, id, ErrNotFound, setDisabled, disabled, s.now().UnixMicro(), id)
+}
+
+// EndAccess disables the account id and ends all its sessions and grants in the same step: those of whoever took it over do
+// not come back with it.
+func (s *Store) EndAccess(ctx context.Context, id string) error {
+	return s.changeAnd(ctx, id, ErrNotFound, "", endAll(id, ""), setDisabled, true, s.now().UnixMicro(), id)
 }
 
 // endAll ends the sessions and grants of the account id but the one whose ID is keep.
