@@ -1,4 +1,4 @@
-.PHONY: demo test bench fmt csp specmatic gosec testssl observatory slowhttptest idle h2spec events-10m crash
+.PHONY: demo test bench fmt csp specmatic gosec testssl observatory slowhttptest idle h2spec events-10m crash dist reproducible licences fuzz
 
 # What CONTRIBUTING.md and the README name; each target is one command.
 demo:
@@ -38,11 +38,8 @@ specmatic:
 
 # Compiles a linter with many dependencies, which are none of this repository's.
 gosec:
-	go run github.com/securego/gosec/v2/cmd/gosec@v2.30.0 -quiet -severity high -exclude G101,G115 -exclude-dir chaos \
-		-exclude-dir bench -exclude-dir browser -exclude-dir ratelimittest ./...
-
 	go run github.com/securego/gosec/v2/cmd/gosec@v2.30.0 -quiet -severity high -exclude G101,G115 \
-		-exclude-dir bench -exclude-dir browser -exclude-dir acmetest -exclude-dir ratelimittest ./...
+		-exclude-dir bench -exclude-dir browser -exclude-dir acmetest -exclude-dir chaos -exclude-dir linear -exclude-dir deploy -exclude-dir ratelimittest ./...
 
 csp:
 	cd tools/csp && npm ci --silent --no-audit --no-fund
@@ -66,3 +63,19 @@ idle:
 
 h2spec:
 	go test -count=1 -run TestH2Spec -v ./cmd/merlon
+
+# The files of a release, in dist: see tools/dist/dist for its variables.
+dist:
+	tools/dist/dist
+
+# Builds twice, in two directories and with nothing of the one before, and compares.
+reproducible:
+	cd deploy && MERLON_REPRODUCIBLE=whole go test -count=1 -timeout 60m -run TestAReleaseIsTheSameBytesEverywhere -v .
+
+# Fails for a module of the binary whose licence asks for more than a notice.
+licences:
+	tools/dist/licences
+
+# Every fuzz target for a while each: FUZZTIME=10m make fuzz
+fuzz:
+	tools/fuzz/run

@@ -73,7 +73,7 @@ var mayImport = map[string][]string{
 }
 
 // heavy is where imports are free: the service, its command and what is built on it.
-var heavy = []string{"server", "cmd", "examples", "bench", "browser", "acmetest", "chaos", "linear", "tools", "e2e", "image", "bin", "docs"}
+var heavy = []string{"server", "cmd", "examples", "bench", "browser", "acmetest", "chaos", "linear", "tools", "e2e", "image", "deploy", "bin", "docs"}
 
 // testsMayImport adds to mayImport for test files.
 var testsMayImport = []string{"github.com/google/go-cmp/cmp", "pgregory.net/rapid", "modernc.org/sqlite", "golang.org/x/net/html",

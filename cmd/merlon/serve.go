@@ -54,7 +54,9 @@ func (cmd serveCommand) Run(ctx context.Context, c console) error {
 			c.log().Info("serving metrics", "address", address)
 		}
 		c.log().Info("serving", "version", buildVersion(), "address", srv.Addr(), "environment", set.Environment())
+		told := notifyOfLife(ctx, c.log())
 		err = cmd.serve(ctx, srv, hangups)
+		told()
 	}
 	return errors.Join(err, srv.Close())
 }

@@ -180,14 +180,7 @@ func (s *Store) UpdateProfile(ctx context.Context, id string, p Profile) error {
 // the one whose ID is keepSession (empty: none is spared): whoever knew the old password may have one. A login that verified the old password and
 // begins its session later finds that PasswordChangedAt has risen.
 func (s *Store) SetPassword(ctx context.Context, id, oldHash, newHash, keepSession string) error {
-	endSessions := func(tx *sqlstore.Tx) error {
-		if _, err := tx.DeleteSessions(id, keepSession); err != nil {
-			return err
-		}
-		_, err := tx.DeleteGrants(id, keepSession)
-		return err
-	}
-	return s.changeAnd(ctx, id, ErrConflict, "", endSessions, setPassword, newHash, s.now().UnixMicro(), id, oldHash)
+	return s.changeAnd(ctx, id, ErrConflict, "", endAll(id, keepSession), setPassword, newHash, s.now().UnixMicro(), id, oldHash)
 }
 
 // Rehash replaces the hash of the same password by a better one, provided that it is still oldHash: otherwise the error
@@ -204,6 +197,23 @@ func (s *Store) SetRole(ctx context.Context, id, role string) error {
 // SetDisabled ends what the account id may do, or lets it do so again.
 func (s *Store) SetDisabled(ctx context.Context, id string, disabled bool) error {
 	return s.change(ctx, id, ErrNotFound, setDisabled, disabled, s.now().UnixMicro(), id)
+}
+
+// EndAccess disables the account id and ends all its sessions and grants in the same step: those of whoever took it over do
+// not come back with it.
+func (s *Store) EndAccess(ctx context.Context, id string) error {
+	return s.changeAnd(ctx, id, ErrNotFound, "", endAll(id, ""), setDisabled, true, s.now().UnixMicro(), id)
+}
+
+// endAll ends the sessions and grants of the account id but the one whose ID is keep.
+func endAll(id, keep string) func(*sqlstore.Tx) error {
+	return func(tx *sqlstore.Tx) error {
+		if _, err := tx.DeleteSessions(id, keep); err != nil {
+			return err
+		}
+		_, err := tx.DeleteGrants(id, keep)
+		return err
+	}
 }
 
 // change runs a statement that changes the account id. When it changed nothing, the account does not exist, or else

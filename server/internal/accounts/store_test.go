@@ -62,6 +62,7 @@ func TestEverythingOnPostgreSQL(t *testing.T) {
 		"OfParallelClaimsToAnAddressOneSucceeds":               TestOfParallelClaimsToAnAddressOneSucceeds,
 		"APasswordIsReplacedOnlyByWhoKnowsTheOneBefore":        TestAPasswordIsReplacedOnlyByWhoKnowsTheOneBefore,
 		"APasswordAndTheSessionsOfTheOneBeforeChangeInOneStep": TestAPasswordAndTheSessionsOfTheOneBeforeChangeInOneStep,
+		"TheAccessOfAnAccountEndsWithItsSessions":              TestTheAccessOfAnAccountEndsWithItsSessions,
 		"ALoginDoesNotOutliveAChangeOfItsPassword":             TestALoginDoesNotOutliveAChangeOfItsPassword,
 		"AnAccountCanBeNamedBeforeItIsMade":                    TestAnAccountCanBeNamedBeforeItIsMade,
 		"ADatabaseThatIsAwayIsAnOutage":                        TestADatabaseThatIsAwayIsAnOutage,
@@ -366,6 +367,28 @@ func (f fixture) sessions(t testing.TB, userID string) (ids []string) {
 		ids = append(ids, r.ID)
 	}
 	return ids
+}
+
+func TestTheAccessOfAnAccountEndsWithItsSessions(t *testing.T) {
+	f := setUp(t, 0)
+	alice, bob := f.create(t, "alice", "alice@example.com"), f.create(t, "bob", "bob@example.com")
+	f.login(t, alice.ID, "ses_1")
+	f.login(t, bob.ID, "ses_2")
+	if err := f.EndAccess(t.Context(), "usr_x"); !errors.Is(err, accounts.ErrNotFound) {
+		t.Errorf("of nobody: %v, want ErrNotFound", err)
+	}
+	if err := f.EndAccess(t.Context(), alice.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.SetDisabled(t.Context(), alice.ID, false); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.sessions(t, alice.ID); len(got) != 0 || f.get(t, alice.ID).Disabled {
+		t.Errorf("when it is let in again it has %v", got)
+	}
+	if got := f.sessions(t, bob.ID); len(got) != 1 {
+		t.Errorf("another account has %v, want its own", got)
+	}
 }
 
 func TestAPasswordAndTheSessionsOfTheOneBeforeChangeInOneStep(t *testing.T) {
