@@ -12,6 +12,19 @@ func AccountUpdated(account string) Event {
 	return Event{Type: UserUpdated, Outcome: Success, Principal: account}
 }
 
+// AccountDisabled is an account whose owner is let in no more, and whose sessions, tokens and
+// keys have ended.
+func AccountDisabled(account, by string) Event {
+	return Event{Type: UserUpdated, Severity: High, Outcome: Success, Principal: account, Detail: []slog.Attr{
+		slog.String("by", by), slog.String("change", "disabled")}}
+}
+
+// AccountEnabled is an account that is given back to its owner with another password.
+func AccountEnabled(account, by string) Event {
+	return Event{Type: UserUpdated, Outcome: Success, Principal: account, Detail: []slog.Attr{
+		slog.String("by", by), slog.String("change", "enabled, with another password")}}
+}
+
 // KeyCreated is a new API key: its id, not its text. Who asked for it, if it is not the owner,
 // is the principal of the request.
 func KeyCreated(id, owner string, scopes []string) Event {

@@ -49,6 +49,8 @@ func made() []struct {
 
 		{"AccountCreated", audit.AccountCreated("usr_1", "admin", "command line"), "user_created", "account", "info", "success", `"by":"command line","role":"admin"`},
 		{"AccountUpdated", audit.AccountUpdated("usr_1"), "user_updated", "account", "info", "success", ``},
+		{"AccountDisabled", audit.AccountDisabled("usr_1", "command line"), "user_updated", "account", "high", "success", `"by":"command line","change":"disabled"`},
+		{"AccountEnabled", audit.AccountEnabled("usr_1", "command line"), "user_updated", "account", "info", "success", `"by":"command line","change":"enabled, with another password"`},
 		{"KeyCreated", audit.KeyCreated("key_1", "usr_1", scopes), "apikey_created", "api_key", "info", "success", `"key_id":"key_1","owner":"usr_1","scopes":["posts:read"]`},
 		{"KeyUpdated", audit.KeyUpdated("key_1", "usr_1", scopes), "apikey_updated", "api_key", "info", "success", `"key_id":"key_1","owner":"usr_1","scopes":["posts:read"]`},
 		{"KeyRotated", audit.KeyRotated("key_2", "usr_1", scopes, "key_1"), "apikey_rotated", "api_key", "info", "success", `"key_id":"key_2","owner":"usr_1","scopes":["posts:read"],"replaces":"key_1"`},

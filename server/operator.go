@@ -38,10 +38,10 @@ func openOperator(ctx context.Context, set Settings) (o operator, err error) {
 		}
 	}()
 	if err = o.database.Open(ctx); err != nil {
-		return o, err
+		return o, named(err)
 	}
 	if _, err = o.database.Up(ctx, schema.Core()...); err != nil {
-		return o, err
+		return o, named(err)
 	}
 	if o.db, err = storesIn(o.database, dialect); err != nil {
 		return o, err
@@ -71,9 +71,7 @@ func DisableUser(ctx context.Context, set Settings, username string) (err error)
 	if err != nil {
 		return err
 	}
-	return act(ctx, o.events, audit.Event{Type: audit.UserUpdated, Principal: u.ID, Severity: audit.High, Detail: []slog.Attr{
-		slog.String("by", "command line"), slog.String("change", "disabled"),
-	}}, func() error {
+	return act(ctx, o.events, audit.AccountDisabled(u.ID, "command line"), func() error {
 		if err := o.accounts.EndAccess(ctx, u.ID); err != nil {
 			return err
 		}
@@ -113,9 +111,7 @@ func EnableUser(ctx context.Context, set Settings, username, password string) (e
 	if err != nil {
 		return err
 	}
-	return act(ctx, o.events, audit.Event{Type: audit.UserUpdated, Principal: u.ID, Detail: []slog.Attr{
-		slog.String("by", "command line"), slog.String("change", "enabled, with another password"),
-	}}, func() error {
+	return act(ctx, o.events, audit.AccountEnabled(u.ID, "command line"), func() error {
 		if err := o.accounts.SetPassword(ctx, u.ID, u.PasswordHash, encoded, ""); err != nil {
 			return err
 		}

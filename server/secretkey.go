@@ -10,7 +10,6 @@ import (
 
 	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/server/internal/config"
-	"github.com/merlonhq/merlon/server/internal/schema"
 	"github.com/merlonhq/merlon/server/internal/sqlite"
 	"github.com/merlonhq/merlon/token"
 )
@@ -66,19 +65,6 @@ func AdoptSecret(ctx context.Context, settings Settings) (dropped int, err error
 	if set.SecretKeyGenerated {
 		return 0, settingsError{errors.New("secret_key is not set: there is none to adopt")}
 	}
-	database, dialect, err := newDatabase(set, slog.Default())
-	if err != nil {
-		return 0, settingsError{err}
-	}
-	defer func() { err = errors.Join(err, database.Close()) }()
-	db, err := storesIn(database, dialect)
-	if err != nil {
-		return 0, err
-	}
-	tokens, err := token.New(tokenConfig(set, db))
-	if err != nil {
-		return 0, settingsError{err}
-	}
 	if file := set.DatabaseFile(); file != "" { // a server that runs goes on with the key before
 		lock, err := sqlite.Lock(filepath.Dir(file))
 		if err != nil {
@@ -86,20 +72,18 @@ func AdoptSecret(ctx context.Context, settings Settings) (dropped int, err error
 		}
 		defer lock.Close()
 	}
-	if err := database.Open(ctx); err != nil {
-		return 0, named(err)
-	}
-	if _, err := database.Up(ctx, schema.Core()...); err != nil {
-		return 0, named(err)
-	}
-	events, err := operatorEvents(set, db)
+	o, err := openOperator(ctx, settings)
 	if err != nil {
 		return 0, err
 	}
-	defer func() { err = errors.Join(err, events.Close(ctx)) }()
+	defer func() { err = errors.Join(err, o.close(ctx)) }()
+	tokens, err := token.New(tokenConfig(set, o.db))
+	if err != nil {
+		return 0, settingsError{err}
+	}
 	adopted := audit.ConfigChanged("secret_key", slog.String("by", "command line"))
 	adopted.Severity, adopted.Description = audit.High, "The secret key was adopted: what the one before has signed is refused."
-	err = act(ctx, events, adopted, func() error {
+	err = act(ctx, o.events, adopted, func() error {
 		dropped, err = tokens.DropForeign(ctx)
 		return err
 	})

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/merlonhq/merlon/audit"
-	"github.com/merlonhq/merlon/server/internal/schema"
 	"github.com/merlonhq/merlon/token"
 )
 
@@ -34,31 +33,16 @@ func RotateTokenKeys(ctx context.Context, set Settings, notice time.Duration, le
 	if notice < 0 || notice > 720*time.Hour {
 		return TokenKey{}, settingsError{fmt.Errorf("the notice is %v: want 0s to 720h", notice)}
 	}
-	database, dialect, err := newDatabase(set.set, slog.Default())
+	o, err := openOperator(ctx, set)
+	if err != nil {
+		return TokenKey{}, err
+	}
+	defer func() { err = errors.Join(err, o.close(ctx)) }()
+	tokens, err := token.New(tokenConfig(set.set, o.db))
 	if err != nil {
 		return TokenKey{}, settingsError{err}
 	}
-	defer func() { err = errors.Join(err, database.Close()) }()
-	db, err := storesIn(database, dialect)
-	if err != nil {
-		return TokenKey{}, err
-	}
-	tokens, err := token.New(tokenConfig(set.set, db))
-	if err != nil {
-		return TokenKey{}, settingsError{err}
-	}
-	if err := database.Open(ctx); err != nil {
-		return TokenKey{}, err
-	}
-	if _, err := database.Up(ctx, schema.Core()...); err != nil {
-		return TokenKey{}, err
-	}
-	events, err := operatorEvents(set.set, db)
-	if err != nil {
-		return TokenKey{}, err
-	}
-	defer func() { err = errors.Join(err, events.Close(ctx)) }()
-	err = act(ctx, events, tokenKeysChanged(leaked), func() error {
+	err = act(ctx, o.events, tokenKeysChanged(leaked), func() error {
 		var r token.KeyRecord
 		var err error
 		if leaked {
