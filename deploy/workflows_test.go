@@ -137,8 +137,12 @@ func TestEveryFuzzTargetIsFuzzed(t *testing.T) {
 			return fs.SkipDir
 		}
 		if strings.HasSuffix(path, "_test.go") {
+			dir := "."
+			if d := filepath.ToSlash(filepath.Dir(strings.TrimPrefix(path, "../"))); d != "." {
+				dir = "./" + d
+			}
 			for _, m := range declared.FindAllStringSubmatch(read(t, path), -1) {
-				want = append(want, "./"+filepath.ToSlash(filepath.Dir(strings.TrimPrefix(path, "../")))+" "+m[1])
+				want = append(want, dir+" "+m[1])
 			}
 		}
 		return nil
