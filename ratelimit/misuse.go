@@ -31,7 +31,7 @@ var (
 	countsNowhere = Misuse{ID: "merlon.N005", Message: "the limiter has rules for routes and knows no route, so that they count nothing: " +
 		"set Routes"}
 	accountNotTaken = Misuse{ID: "merlon.N006", Message: "a rule counts by account and the handler answered without calling TakeAccount, so that it counted nothing: " +
-		"call it before the password or code is tested"}
+		"call it before the password or code is tested, or NoAccount where there is none"}
 	looserThanDefault = Misuse{ID: "merlon.N007", Message: "a rule that counts failures admits more than the default rule does for every other route: " +
 		"lower it, since what fails is mostly guessing"}
 	headerAlone = Misuse{ID: "merlon.N008", Message: "a rule counts by a header alone, which the client chooses anew for each request: " +

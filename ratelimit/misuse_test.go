@@ -2,6 +2,7 @@ package ratelimit_test
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -229,20 +230,21 @@ func TestAHandlerThatForgetsTheAccountIsNoted(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		status int
-		takes  bool
+		takes  func(*ratelimit.Limiter, context.Context)
 		want   []string
 	}{
-		{"a login without it", 200, false, []string{"N006 in a request"}},
-		{"a refused login without it", 401, false, []string{"N006 in a request"}},
-		{"a body that is refused before", 422, false, nil},
-		{"a login with it", 200, true, nil},
+		{"a login without it", 200, nil, []string{"N006 in a request"}},
+		{"a refused login without it", 401, nil, []string{"N006 in a request"}},
+		{"a body that is refused before", 422, nil, nil},
+		{"a login with it", 200, func(l *ratelimit.Limiter, ctx context.Context) { l.TakeAccount(ctx, "ann") }, nil},
+		{"what needs none", 200, (*ratelimit.Limiter).NoAccount, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var n notes
 			var s *service
 			s = newService(t, cfg(&n), nil, func(w http.ResponseWriter, r *http.Request) {
-				if tt.takes {
-					s.limiter.TakeAccount(r.Context(), "ann")
+				if tt.takes != nil {
+					tt.takes(s.limiter, r.Context())
 				}
 				w.WriteHeader(tt.status)
 			})

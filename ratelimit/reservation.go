@@ -175,6 +175,17 @@ func (l *Limiter) TakeAccount(ctx context.Context, account string) Decision {
 	return c.decision(c.decide(), earlier)
 }
 
+// NoAccount says that the request of ctx is no attempt to prove who one is by something that can be guessed, so that
+// rules with the part "account" have nothing to count: a route that takes passwords and other things calls it for the
+// latter, in place of TakeAccount.
+func (l *Limiter) NoAccount(ctx context.Context) {
+	if x := exchange.FromContext(ctx); x != nil {
+		if r := l.reservation(x); r != nil {
+			r.account = false
+		}
+	}
+}
+
 // Settle decides now about what the request of ctx reserved under rules that count failures, instead of by the
 // answer's status: failed keeps it counted, otherwise it is given back. Later answers change nothing.
 func (l *Limiter) Settle(ctx context.Context, failed bool) {

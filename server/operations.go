@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"database/sql"
-	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -78,7 +77,7 @@ func (s *Server) operationsServer() *http.Server {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		BaseContext:       func(net.Listener) context.Context { return profiles },
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+		ErrorLog:          newHTTPLog(s.log),
 	}
 	srv.RegisterOnShutdown(stop) // a profile that is being taken ends
 	return srv

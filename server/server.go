@@ -272,7 +272,7 @@ func (s *Server) httpServer(encryption *tls.Config) *http.Server {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		HTTP2:             http2Limits(),
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+		ErrorLog:          newHTTPLog(s.log),
 		// Otherwise net/http itself answers OPTIONS *, before the policy.
 		DisableGeneralOptionsHandler: true,
 	}

@@ -1,12 +1,15 @@
 package server_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -267,5 +270,32 @@ func TestEachAlgorithmOfTheSettingsSigns(t *testing.T) {
 				t.Errorf("%+v, %v", c, err)
 			}
 		})
+	}
+}
+
+// The rule by account of POST /auth/token is for passwords: a refresh token is no misuse of it that is told of.
+func TestARefreshIsNoMisuseOfTheRuleByAccount(t *testing.T) {
+	dir := t.TempDir()
+	set := withAda(t, settings(t, dir, "MERLON_ENVIRONMENT=development", "MERLON_LISTEN=127.0.0.1:0", "MERLON_SECRET_KEY="+rand.Text()+rand.Text()))
+	var out bytes.Buffer
+	srv, err := server.New(t.Context(), server.Config{Settings: set, Log: slog.New(slog.NewTextHandler(&out, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := srv.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(ctx) }()
+	url := "http://" + srv.Addr()
+	tokens := obtain(t, url, withPassword("ada", adaPassword))
+	obtain(t, url, withRefresh(tokens.RefreshToken))
+	cancel()
+	if err := errors.Join(<-served, srv.Close()); err != nil {
+		t.Error(err)
+	}
+	if strings.Contains(out.String(), "merlon.N006") {
+		t.Errorf("the log:\n%s", out.String())
 	}
 }

@@ -112,6 +112,7 @@ func (a *API) passwordGrant(c *module.Call, in *tokenRequest, wanted []string) (
 // refreshGrant uses a refresh token. Who holds one need not prove anything else, but the account must still be there
 // and may have lost scopes; that is found out before the token is used up.
 func (a *API) refreshGrant(c *module.Call, in *tokenRequest, wanted []string) (token.Tokens, token.Grant, error) {
+	a.Limits.NoAccount(c) // 256 random bits are not guessed
 	t, g, err := a.Tokens.Refresh(c, in.RefreshToken.Value, c.Now(), func(g token.Grant) ([]string, error) {
 		access, err := a.Access(c, g.UserID)
 		if err != nil {
