@@ -233,13 +233,15 @@ func (db *DB) Reader() *sql.DB { return db.pool }
 
 // Check returns nil when the database answers before ctx ends, and can be written by this user.
 func (db *DB) Check(ctx context.Context) error {
-	var readOnly, denied bool
+	var standby, readOnly, denied bool
 	// One table of the service stands for all; before there is one, nothing is denied.
-	err := db.pool.QueryRowContext(ctx, `SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean,
+	err := db.pool.QueryRowContext(ctx, `SELECT pg_is_in_recovery(), current_setting('transaction_read_only')::boolean,
 		NOT coalesce(has_table_privilege(to_regclass('users'), 'SELECT') AND has_table_privilege(to_regclass('users'), 'INSERT')
-			AND has_table_privilege(to_regclass('users'), 'UPDATE'), true)`).Scan(&readOnly, &denied)
+			AND has_table_privilege(to_regclass('users'), 'UPDATE'), true)`).Scan(&standby, &readOnly, &denied)
 	switch {
 	case err != nil:
+	case standby:
+		err = fmt.Errorf("%w: %w", ErrReadOnly, ErrStandby)
 	case readOnly:
 		err = ErrReadOnly
 	case denied:

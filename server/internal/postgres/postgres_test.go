@@ -386,6 +386,20 @@ func TestCheckSaysWhetherTheDatabaseCanWork(t *testing.T) {
 	defer again.Close()
 	if err := again.Check(t.Context()); !errors.Is(err, postgres.ErrReadOnly) {
 		t.Errorf("Check of what cannot be written: %v, want ErrReadOnly", err)
+	} else if errors.Is(err, postgres.ErrStandby) || !postgres.Reads(err) {
+		t.Errorf("Check of what cannot be written: %v, want it to be read and no standby", err)
+	}
+	if _, err := again.Writer().ExecContext(t.Context(), "CREATE TABLE late (n BIGINT)"); !postgres.RefusesWrites(err) {
+		t.Errorf("a write: %v, want it refused", err)
+	}
+	s.Exec(t, s.URL("", "", "postgres"), `ALTER ROLE merlon RESET ALL;
+		DO $$BEGIN EXECUTE format('COPY (SELECT 1 WHERE false) TO %L', current_setting('data_directory') || '/standby.signal'); END$$`)
+	s.Kill(t)
+	if err := s.Run(); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Check(t.Context()); !errors.Is(err, postgres.ErrStandby) || !errors.Is(err, postgres.ErrReadOnly) || postgres.Reads(err) {
+		t.Errorf("Check of a standby: %v, want ErrStandby", err)
 	}
 }
 
