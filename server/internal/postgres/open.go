@@ -56,6 +56,7 @@ type DB struct {
 	log               *slog.Logger
 	config            pgx.ConnConfig
 	pool              *sql.DB
+	conns             int // of the pool
 }
 
 // New returns the database of cfg and connects to nothing.
@@ -74,7 +75,7 @@ func New(cfg Config) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db.pool = stdlib.OpenDB(db.config)
+	db.pool, db.conns = stdlib.OpenDB(db.config), conns
 	db.pool.SetMaxOpenConns(conns)
 	db.pool.SetMaxIdleConns(conns)
 	db.pool.SetConnMaxLifetime(maxLifetime)
@@ -248,6 +249,17 @@ func (db *DB) Check(ctx context.Context) error {
 		err = fmt.Errorf("%w: user %s may not write the tables any more: give it back the right (GRANT), or make it the owner", ErrDenied, db.user)
 	}
 	return db.explain(err)
+}
+
+// Probe is [DB.Check] of a database that is away. Without an answer it drops the connections at rest, which may lead to
+// a machine that is gone: the next probe makes its own, and finds who has the name or the address now.
+func (db *DB) Probe(ctx context.Context) error {
+	err := db.Check(ctx)
+	if Lost(err) {
+		db.pool.SetMaxIdleConns(-1)
+		db.pool.SetMaxIdleConns(db.conns)
+	}
+	return err
 }
 
 // Now returns what the clock of the server says.
