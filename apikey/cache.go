@@ -49,13 +49,15 @@ func (c *cache) shard(lookup string) *cacheShard {
 
 // get returns the verdict on lookup if it is young enough at now and may be used, and the epoch to put a new one with.
 func (c *cache) get(lookup string, now time.Time) (*verdict, uint64) {
+	// Asked before the verdict is taken: what a look finds meanwhile is forgotten, but makes what was taken before no newer.
+	fresh := c.fresh == nil || c.fresh()
 	s := c.shard(lookup)
 	s.mu.Lock()
 	v, epoch := s.m[lookup], s.epoch
 	s.mu.Unlock()
-	if v != nil {
+	if v != nil && fresh {
 		// An age under zero means that the clock went back: then nothing is known about it.
-		if age := now.Sub(v.read); age >= 0 && age < c.ttl && (c.fresh == nil || c.fresh()) {
+		if age := now.Sub(v.read); age >= 0 && age < c.ttl {
 			return v, epoch
 		}
 	}

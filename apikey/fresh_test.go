@@ -53,6 +53,23 @@ func TestAVerdictIsUsedOnlyWhileFresh(t *testing.T) {
 	lookups(before)
 }
 
+// A look that ends while a verdict is being looked up forgets it: it must not be used because of that look.
+func TestAVerdictThatALookForgetsMeanwhileIsNotUsed(t *testing.T) {
+	look := func() {}
+	f := newFixture(t, func(c *apikey.Config) { c.Fresh = func() bool { look(); return true } })
+	text, r := f.create(t, nil)
+	f.verify(t, text, nil)
+	f.verify(t, text, nil)
+	if n := f.store.lookups.Load(); n != 1 {
+		t.Fatalf("%d look-ups, want 1: the verdict is not remembered", n)
+	}
+	if err := f.store.Revoke(t.Context(), r.ID, f.now); err != nil {
+		t.Fatal(err)
+	}
+	look = func() { f.Forget(r.Lookup) }
+	f.verify(t, text, apikey.ErrRevoked)
+}
+
 // What is remembered for half a minute is noted as used to the second.
 func TestTheLastUseIsPreciseWhileTheVerdictIsOld(t *testing.T) {
 	f := newFixture(t, func(c *apikey.Config) { c.Fresh = func() bool { return true } })

@@ -86,13 +86,18 @@ func (w *Watch) Poke() {
 	}
 }
 
-// Look reads the log once and forgets what is new in it.
+// Look reads the log once and forgets what is new in it, or everything when nothing is fresh.
 func (w *Watch) Look(ctx context.Context) error {
 	w.looking.Lock()
 	defer w.looking.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, w.cfg.Bound/2)
 	defer cancel()
 	start := w.cfg.Now()
+	// Without an answer for as long as the bound, the log may be another one since: a database that lost its last changes
+	// as it failed over, or comes from a backup, numbers others as it did these.
+	if !w.Fresh() {
+		w.known = false
+	}
 	if err := w.follow(ctx); err != nil {
 		return fmt.Errorf("revocation: %w", err)
 	}

@@ -52,8 +52,8 @@ func storesIn(db database, dialect sqlstore.Dialect) (*sqlstore.DB, error) {
 // serveFrom is storesIn for a server, which lives with outages of the database.
 func (s *Server) serveFrom(dialect sqlstore.Dialect) (*sqlstore.DB, error) {
 	cfg := sqlstore.Config{Writer: s.database.Writer(), Reader: s.database.Reader(), Dialect: dialect, Observe: s.observeCalls(dialect)}
-	if dialect == sqlstore.PostgreSQL {
-		s.outages = newDatabaseBreaker(s.database.Check, s.log, func(e audit.Event) { s.recorder.Record(e) })
+	if db, ok := s.database.(*postgres.DB); ok {
+		s.outages = newDatabaseBreaker(db.Probe, s.log, func(e audit.Event) { s.recorder.Record(e) })
 		cfg.Breaker = s.outages
 	}
 	return sqlstore.New(cfg)

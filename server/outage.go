@@ -45,7 +45,11 @@ func newDatabaseBreaker(check func(context.Context) error, log *slog.Logger, rec
 		Probe: func(ctx context.Context) error {
 			ctx, cancel := context.WithTimeout(ctx, databasePatience)
 			defer cancel()
-			return check(ctx)
+			err := check(ctx)
+			if postgres.Reads(err) {
+				return nil
+			}
+			return err
 		},
 	})
 	return b
@@ -60,11 +64,12 @@ func (b *databaseBreaker) Away() error {
 }
 
 // Done implements [sqlstore.Breaker]. What failed for another reason than the connection was answered, unless the
-// caller left. A call that took too long may have asked for too much: a probe decides whether it was the database.
+// caller left. A call that took too long may have asked for too much, and one that may not write may have come to a
+// standby, which does not know what was revoked: a probe decides.
 func (b *databaseBreaker) Done(err error) {
 	switch {
 	case !b.armed.Load() || errors.Is(err, context.Canceled):
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded), postgres.RefusesWrites(err):
 		b.Suspect()
 	case postgres.Lost(err):
 		b.Failed(err)

@@ -13,8 +13,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/merlonhq/merlon/audit"
 	refusal "github.com/merlonhq/merlon/problem"
+	"github.com/merlonhq/merlon/server/internal/postgres"
 	"github.com/merlonhq/merlon/store/sqlstore"
 )
 
@@ -101,4 +104,35 @@ func TestADatabaseThatIsLostIsGivenUpAndComesBackByItself(t *testing.T) {
 			t.Error("calls are made of a database that hangs")
 		}
 	})
+}
+
+// What can be read is not away, although it takes no writes: unless it is a standby, which may not know what was revoked.
+func TestADatabaseThatTakesNoWritesIsNotAwayButAStandbyIs(t *testing.T) {
+	refused := fmt.Errorf("%w: %w", sqlstore.ErrUnavailable, &pgconn.PgError{Code: "25006"})
+	slow := fmt.Errorf("%w: %w", sqlstore.ErrUnavailable, context.DeadlineExceeded)
+	for _, tt := range []struct {
+		name        string
+		check, call error
+		away        bool
+	}{
+		{"a slow call, read-only", postgres.ErrReadOnly, slow, false},
+		{"a slow call, without rights", postgres.ErrDenied, slow, false},
+		{"a slow call, without access", fmt.Errorf("%w: %w", postgres.ErrDenied, &pgconn.PgError{Code: "28P01"}), slow, true},
+		{"a write, read-only", postgres.ErrReadOnly, refused, false},
+		{"a write, all is well again", nil, refused, false},
+		{"a write, a standby", fmt.Errorf("%w: %w", postgres.ErrReadOnly, postgres.ErrStandby), refused, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newDatabaseBreaker(func(context.Context) error { return tt.check }, slog.New(slog.DiscardHandler), func(audit.Event) {})
+				defer b.Close()
+				b.armed.Store(true)
+				b.Done(tt.call)
+				synctest.Wait()
+				if err := b.Away(); (err != nil) != tt.away {
+					t.Errorf("away: %v, want %v", err, tt.away)
+				}
+			})
+		})
+	}
 }

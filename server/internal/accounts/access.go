@@ -55,10 +55,12 @@ func (c *cache) fresh(e entry, now time.Time) bool {
 }
 
 func (c *cache) get(id string, now time.Time) (entry, bool) {
+	// Asked before the answer is taken: a look that ends in between forgets it, but makes what was taken no newer.
+	live := c.live == nil || c.live()
 	c.mu.RLock()
 	e, ok := c.entries[id]
 	c.mu.RUnlock()
-	return e, ok && c.fresh(e, now) && (c.live == nil || c.live())
+	return e, ok && live && c.fresh(e, now)
 }
 
 // begin returns the round in which a read begins.

@@ -83,6 +83,24 @@ func TestARoleIsRememberedOnlyWhileFresh(t *testing.T) {
 	}
 }
 
+// A look that ends while a role is being looked up forgets it: it must not be used because of that look.
+func TestARoleThatALookForgetsMeanwhileIsNotUsed(t *testing.T) {
+	f := setUp(t, 0)
+	look := func() {}
+	s, err := accounts.New(accounts.Config{DB: f.db, Now: f.clock.now, Fresh: func() bool { look(); return true }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := f.create(t, "alice", "alice@example.com").ID
+	is(t, s, id, "user")
+	if err := f.SetRole(t.Context(), id, "admin"); err != nil {
+		t.Fatal(err)
+	}
+	is(t, s, id, "user") // nobody has told
+	look = func() { s.Forget(id) }
+	is(t, s, id, "admin")
+}
+
 func TestTheLongestTimeOfARememberedRole(t *testing.T) {
 	f := setUp(t, 0)
 	fresh := func() bool { return true }

@@ -29,6 +29,8 @@ var (
 	ErrNewer = schema.ErrNewer
 	// ErrReadOnly: the database cannot be written.
 	ErrReadOnly = errors.New("read-only")
+	// ErrStandby: it is a standby, which may be behind. It is ErrReadOnly as well.
+	ErrStandby = errors.New("a standby")
 	// ErrFull: the disk of the server is full.
 	ErrFull = errors.New("the server's disk is full")
 	// ErrCorrupt: the server found damage.
@@ -131,6 +133,15 @@ func Lost(err error) bool {
 	default:
 		return strings.HasPrefix(state, "08") // connection exception
 	}
+}
+
+// RefusesWrites reports whether err is the answer to a write where nothing can be written.
+func RefusesWrites(err error) bool { return sqlState(err) == "25006" }
+
+// Reads reports whether err, of [DB.Check], says that the database answered and can be read as ever: it takes no
+// writes, but is no standby.
+func Reads(err error) bool {
+	return sqlState(err) == "" && (errors.Is(err, ErrReadOnly) || errors.Is(err, ErrDenied)) && !errors.Is(err, ErrStandby)
 }
 
 // mayPass reports whether waiting may mend err.

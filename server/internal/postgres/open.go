@@ -56,6 +56,7 @@ type DB struct {
 	log               *slog.Logger
 	config            pgx.ConnConfig
 	pool              *sql.DB
+	conns             int // of the pool
 }
 
 // New returns the database of cfg and connects to nothing.
@@ -74,7 +75,7 @@ func New(cfg Config) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db.pool = stdlib.OpenDB(db.config)
+	db.pool, db.conns = stdlib.OpenDB(db.config), conns
 	db.pool.SetMaxOpenConns(conns)
 	db.pool.SetMaxIdleConns(conns)
 	db.pool.SetConnMaxLifetime(maxLifetime)
@@ -233,19 +234,32 @@ func (db *DB) Reader() *sql.DB { return db.pool }
 
 // Check returns nil when the database answers before ctx ends, and can be written by this user.
 func (db *DB) Check(ctx context.Context) error {
-	var readOnly, denied bool
+	var standby, readOnly, denied bool
 	// One table of the service stands for all; before there is one, nothing is denied.
-	err := db.pool.QueryRowContext(ctx, `SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean,
+	err := db.pool.QueryRowContext(ctx, `SELECT pg_is_in_recovery(), current_setting('transaction_read_only')::boolean,
 		NOT coalesce(has_table_privilege(to_regclass('users'), 'SELECT') AND has_table_privilege(to_regclass('users'), 'INSERT')
-			AND has_table_privilege(to_regclass('users'), 'UPDATE'), true)`).Scan(&readOnly, &denied)
+			AND has_table_privilege(to_regclass('users'), 'UPDATE'), true)`).Scan(&standby, &readOnly, &denied)
 	switch {
 	case err != nil:
+	case standby:
+		err = fmt.Errorf("%w: %w", ErrReadOnly, ErrStandby)
 	case readOnly:
 		err = ErrReadOnly
 	case denied:
 		err = fmt.Errorf("%w: user %s may not write the tables any more: give it back the right (GRANT), or make it the owner", ErrDenied, db.user)
 	}
 	return db.explain(err)
+}
+
+// Probe is [DB.Check] of a database that is away. Without an answer it drops the connections at rest, which may lead to
+// a machine that is gone: the next probe makes its own, and finds who has the name or the address now.
+func (db *DB) Probe(ctx context.Context) error {
+	err := db.Check(ctx)
+	if Lost(err) {
+		db.pool.SetMaxIdleConns(-1)
+		db.pool.SetMaxIdleConns(db.conns)
+	}
+	return err
 }
 
 // Now returns what the clock of the server says.

@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -386,6 +387,109 @@ func TestCheckSaysWhetherTheDatabaseCanWork(t *testing.T) {
 	defer again.Close()
 	if err := again.Check(t.Context()); !errors.Is(err, postgres.ErrReadOnly) {
 		t.Errorf("Check of what cannot be written: %v, want ErrReadOnly", err)
+	} else if errors.Is(err, postgres.ErrStandby) || !postgres.Reads(err) {
+		t.Errorf("Check of what cannot be written: %v, want it to be read and no standby", err)
+	}
+	if _, err := again.Writer().ExecContext(t.Context(), "CREATE TABLE late (n BIGINT)"); !postgres.RefusesWrites(err) {
+		t.Errorf("a write: %v, want it refused", err)
+	}
+	s.Exec(t, s.URL("", "", "postgres"), `ALTER ROLE merlon RESET ALL;
+		DO $$BEGIN EXECUTE format('COPY (SELECT 1 WHERE false) TO %L', current_setting('data_directory') || '/standby.signal'); END$$`)
+	s.Kill(t)
+	if err := s.Run(); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Check(t.Context()); !errors.Is(err, postgres.ErrStandby) || !errors.Is(err, postgres.ErrReadOnly) || postgres.Reads(err) {
+		t.Errorf("Check of a standby: %v, want ErrStandby", err)
+	}
+}
+
+// A failover takes the address away from a machine that is gone: what is sent on a connection to it is never answered.
+func TestAProbeFindsTheOneThatTookOver(t *testing.T) {
+	s := postgrestest.Start(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	gone, never := make(chan struct{}), make(chan struct{})
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			select {
+			case <-gone: // another machine has the address
+				go forward(c, s.Address, never)
+			default:
+				go forward(c, s.Address, gone)
+			}
+		}
+	}()
+	target := strings.Replace(s.Database(t), s.Address, l.Addr().String(), 1)
+	db, err := postgres.New(postgres.Config{URL: target})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var conns []*sql.Conn
+	for range 8 {
+		c, err := db.Writer().Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		conns = append(conns, c)
+	}
+	for _, c := range conns {
+		c.Close()
+	}
+	close(gone)
+	probe := func(patience time.Duration) error {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		return db.Probe(ctx)
+	}
+	if err := probe(300 * time.Millisecond); !errors.Is(err, postgres.ErrUnreachable) {
+		t.Fatalf("a probe on a connection to a machine that is gone: %v, want ErrUnreachable", err)
+	}
+	if err := probe(5 * time.Second); err != nil {
+		t.Errorf("the next one: %v", err)
+	}
+}
+
+// forward carries what is sent on c to the address and back, and from the end of gone on nothing more.
+func forward(c net.Conn, address string, gone <-chan struct{}) {
+	defer c.Close()
+	to, err := net.Dial("tcp", address)
+	if err != nil {
+		return
+	}
+	defer to.Close()
+	carry := func(to, from net.Conn, done chan<- struct{}) {
+		defer close(done)
+		b := make([]byte, 32<<10)
+		for {
+			n, err := from.Read(b)
+			if err != nil {
+				return
+			}
+			select {
+			case <-gone:
+				continue
+			default:
+			}
+			if _, err := to.Write(b[:n]); err != nil {
+				return
+			}
+		}
+	}
+	there, back := make(chan struct{}), make(chan struct{})
+	go carry(to, c, there)
+	go carry(c, to, back)
+	select {
+	case <-there:
+	case <-back:
 	}
 }
 

@@ -39,7 +39,7 @@ type Client struct {
 	current  atomic.Pointer[connection]
 
 	mu     sync.Mutex
-	dial   chan dialed // under way; nil if none is
+	dial   *dialed // under way; nil if none is
 	closed bool
 }
 
@@ -49,9 +49,11 @@ type connection struct {
 	version string
 }
 
+// A dialed is a connection that is made. All who wait for it see when it is done.
 type dialed struct {
-	*connection
-	err error
+	done chan struct{} // closed then; what follows is set before
+	now  *connection
+	err  error
 }
 
 var _ ratelimit.Store = (*Client)(nil)
@@ -116,32 +118,36 @@ func (c *Client) connect(ctx context.Context) (*connection, error) {
 		c.mu.Unlock()
 		return nil, net.ErrClosed
 	}
+	if now := c.current.Load(); now != nil { // another was faster
+		c.mu.Unlock()
+		return now, nil
+	}
 	if c.dial == nil {
-		c.dial = make(chan dialed, 1)
-		go func(done chan<- dialed) {
-			now, err := c.open()
-			done <- dialed{now, err}
+		c.dial = &dialed{done: make(chan struct{})}
+		go func(d *dialed) {
+			d.now, d.err = c.open()
+			close(d.done)
 		}(c.dial)
 	}
-	dial := c.dial
+	d := c.dial
 	c.mu.Unlock()
 	select {
 	case <-ctx.Done():
 		return nil, ctx.Err()
-	case d := <-dial:
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.dial = nil
-		if d.err != nil {
-			return nil, d.err
-		}
-		if c.closed {
-			d.client.Close()
-			return nil, net.ErrClosed
-		}
-		c.current.Store(d.connection)
-		return d.connection, nil
+	case <-d.done:
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed { // and so is what was made
+		return nil, net.ErrClosed
+	}
+	if c.dial == d { // the first of those who waited
+		c.dial = nil
+		if d.err == nil {
+			c.current.Store(d.now)
+		}
+	}
+	return d.now, d.err
 }
 
 // open makes a connection and looks at who answers.
@@ -217,9 +223,10 @@ func (c *Client) Close() {
 	defer c.mu.Unlock()
 	c.closed = true
 	if c.dial != nil {
-		if d := <-c.dial; d.err == nil { // it ends by its own deadlines
-			d.client.Close()
+		if <-c.dial.done; c.dial.err == nil { // it ends by its own deadlines
+			c.dial.now.client.Close()
 		}
+		c.dial = nil
 	}
 	if now := c.current.Load(); now != nil {
 		now.client.Close()

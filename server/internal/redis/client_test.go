@@ -281,6 +281,35 @@ func TestConnectEndsWithItsContext(t *testing.T) {
 	}
 }
 
+// All who wait for the first connection have it, and closing meanwhile waits for none of them.
+func TestManyWaitForOneConnection(t *testing.T) {
+	srv := redistest.Start(t)
+	c := client(t, "redis://"+srv.Addr)
+	var wg sync.WaitGroup
+	for range 10 {
+		wg.Go(func() {
+			if err := c.Connect(within(t, enough)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	for range 50 {
+		c := redis.New(config.Redis{Network: "tcp", Address: srv.Addr})
+		for range 4 {
+			wg.Go(func() { _ = c.Connect(within(t, enough)) })
+		}
+		wg.Go(c.Close)
+	}
+	done := make(chan struct{})
+	go func() { wg.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(enough):
+		t.Fatal("some wait for ever")
+	}
+}
+
 // Many more calls than places, of a server that hangs: each ends by its deadline, and nothing is stuck afterwards.
 func TestManyCallsOfAServerThatHangs(t *testing.T) {
 	srv := redistest.Start(t)
