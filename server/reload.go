@@ -15,6 +15,7 @@ import (
 
 	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/server/internal/config"
+	"github.com/merlonhq/merlon/token"
 )
 
 // errReload is the error of a reload that was refused. What is wrong is in the log.
@@ -58,7 +59,7 @@ func (s *Server) reload(ctx context.Context, src Source) error {
 	next, err := s.generate(set.set, former)
 	later := error(nil)
 	if err == nil {
-		if err = s.startTokens(ctx, next, former); err != nil {
+		if err = s.startTokens(ctx, next, former); err != nil && !errors.Is(err, token.ErrOtherSecret) {
 			later = ErrLater
 		}
 	}
@@ -73,7 +74,7 @@ func (s *Server) reload(ctx context.Context, src Source) error {
 			s.log.Error("reload: the settings cannot be served: those from before are", "error", one)
 		}
 		s.events.Record(audit.ConfigRefused("settings", slog.String("reason", "error")))
-		return errors.Join(errReload, later)
+		return errors.Join(s.onlyCertificate(former), later)
 	}
 	for _, p := range problems {
 		if p.AtLeast("medium") && p.Silenced == nil {
