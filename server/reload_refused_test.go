@@ -87,3 +87,22 @@ func TestAnotherSecretKeyIsNoReasonToTryLater(t *testing.T) {
 	}
 	r.reload(t, more+key()+"\nsecret_key_previous: ["+former+"]\n")
 }
+
+// With acme there is no certificate among the files: that is no change.
+func TestAWatchBesideACMESeesNoChangeAtTheStart(t *testing.T) {
+	t.Parallel()
+	more := "environment: production\nhosts: [api.merlon-acme.dev]\nlisten: 127.0.0.1:0\nsecret_key: " + key() + "\n" +
+		"acme: {domains: [api.merlon-acme.dev], terms_agreed: true, directory_url: \"https://127.0.0.1:9/dir\", storage: " + filepath.Join(t.TempDir(), "acme") + "}\n"
+	r := startReloadingProduction(t, more)
+	w := r.Watch(r.src)
+	if seen(w, 3) {
+		t.Error("a change that there was not")
+	}
+	r.write(t, more+"security_contact: mailto:security@example.com\n")
+	if !seen(w, 3) {
+		t.Error("a change was not seen")
+	}
+	if err := r.Reload(t.Context(), r.src); err != nil {
+		t.Errorf("%v:\n%s", err, r.log)
+	}
+}
