@@ -106,3 +106,25 @@ func TestAWatchBesideACMESeesNoChangeAtTheStart(t *testing.T) {
 		t.Errorf("%v:\n%s", err, r.log)
 	}
 }
+
+// The steps of docs/operating.md for a secret key that leaked, in production, where a key
+// that is another than the database's is refused.
+func TestASecretKeyThatLeakedIsReplacedInProduction(t *testing.T) {
+	t.Parallel()
+	more := "environment: production\nhosts: [api.example.com]\ntrusted_proxies: [127.0.0.1]\nlisten: 127.0.0.1:0\nsecret_key: "
+	leaked, next := key(), key()
+	r := startReloadingProduction(t, more+leaked+"\n")
+	r.reload(t, more+next+"\nsecret_key_previous: ["+leaked+"]\n")
+	set, problems := server.LoadSettings(r.src)
+	if server.Fatal(problems) {
+		t.Fatal(problems)
+	}
+	if made, err := server.RotateTokenKeys(t.Context(), set, 0, true); err != nil || made.Removed != 1 {
+		t.Fatalf("%+v, %v: want the key before to be removed", made, err)
+	}
+	r.reload(t, more+next+"\n")
+	again, err := server.RotateTokenKeys(t.Context(), set, 0, true)
+	if err != nil || again.Removed != 1 {
+		t.Errorf("%+v, %v: want one key of the new secret", again, err)
+	}
+}
