@@ -32,8 +32,12 @@ var ErrLater = errors.New("server: the database was away")
 // is and an error is returned. A renewed certificate does not wait for settings to be
 // mended: where these are refused, that of the settings in force is read all the same.
 //
-// It is called between [Server.Listen] and [Server.Close], by one goroutine.
+// It is called between [Server.Listen] and [Server.Close], by one goroutine. When ctx has
+// ended, as that of a service that drains has, nothing is read, and nothing was refused.
 func (s *Server) Reload(ctx context.Context, src Source) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	err := s.reload(ctx, src)
 	s.reloads.ended(err == nil)
 	return err

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -126,5 +127,25 @@ func TestASecretKeyThatLeakedIsReplacedInProduction(t *testing.T) {
 	again, err := server.RotateTokenKeys(t.Context(), set, 0, true)
 	if err != nil || again.Removed != 1 {
 		t.Errorf("%+v, %v: want one key of the new secret", again, err)
+	}
+}
+
+// A file that changes while the service drains is no refusal that a monitor is told of.
+func TestAReloadAfterTheEndWasAskedForDoesNothing(t *testing.T) {
+	t.Parallel()
+	former := key()
+	r := startReloading(t, "secret_key: "+former+"\n")
+	before := r.log.String()
+	r.write(t, "secret_key: "+key()+"\nsecret_key_previous: ["+former+"]\n")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := r.Reload(ctx, r.src); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v, want that of the context", err)
+	}
+	if said := r.log.String()[len(before):]; said != "" {
+		t.Errorf("it says:\n%s", said)
+	}
+	if err := r.Reload(t.Context(), r.src); err != nil {
+		t.Errorf("%v:\n%s", err, r.log)
 	}
 }
