@@ -2,11 +2,11 @@ package server
 
 import (
 	"crypto/sha256"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net/http"
 	"os"
@@ -94,11 +94,11 @@ func (s *Server) acmeSources(src *operations.Sources) {
 }
 
 // acmeFile returns the file of the certificate that a server with these settings shows
-// for its first name.
+// for its first name: what it cannot use counts as none, as it does for the server.
 func (s Settings) acmeFile() string {
 	a := s.set.ACME
 	file := acme.File(a.Storage, a.DirectoryURL, a.Domains[0])
-	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+	if pair, err := tls.LoadX509KeyPair(file, file); err != nil || pair.Leaf.VerifyHostname(a.Domains[0]) != nil {
 		return acme.PlaceholderFile(a.Storage, a.DirectoryURL)
 	}
 	return file

@@ -137,7 +137,11 @@ func (s *Server) compile(g, former *generation) error {
 			s.metrics = operations.NewMetrics()
 		}
 	}
-	cfg.Observe = s.observe()
+	tracer := s.traces
+	if tracer != nil {
+		tracer = tracer.With(g.settings.TrustedProxies, g.settings.Hosts)
+	}
+	cfg.Observe = s.observe(tracer)
 	if s.limits != nil {
 		cfg.RateLimit.Store = s.limits
 		if s.traces != nil {
@@ -160,8 +164,8 @@ func (s *Server) compile(g, former *generation) error {
 		mux.Handle(r.Policy.Pattern, r.Endpoint)
 	}
 	g.handler = g.guard.Handler(mux)
-	if s.traces != nil {
-		g.handler = s.traces.Handler(g.handler)
+	if tracer != nil {
+		g.handler = tracer.Handler(g.handler)
 	}
 	if s.metrics != nil {
 		g.handler = s.metrics.Served(g.handler)

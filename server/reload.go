@@ -15,6 +15,7 @@ import (
 
 	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/server/internal/config"
+	"github.com/merlonhq/merlon/token"
 )
 
 // errReload is the error of a reload that was refused. What is wrong is in the log.
@@ -31,8 +32,12 @@ var ErrLater = errors.New("server: the database was away")
 // is and an error is returned. A renewed certificate does not wait for settings to be
 // mended: where these are refused, that of the settings in force is read all the same.
 //
-// It is called between [Server.Listen] and [Server.Close], by one goroutine.
+// It is called between [Server.Listen] and [Server.Close], by one goroutine. When ctx has
+// ended, as that of a service that drains has, nothing is read, and nothing was refused.
 func (s *Server) Reload(ctx context.Context, src Source) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	err := s.reload(ctx, src)
 	s.reloads.ended(err == nil)
 	return err
@@ -58,7 +63,7 @@ func (s *Server) reload(ctx context.Context, src Source) error {
 	next, err := s.generate(set.set, former)
 	later := error(nil)
 	if err == nil {
-		if err = s.startTokens(ctx, next, former); err != nil {
+		if err = s.startTokens(ctx, next, former); err != nil && !errors.Is(err, token.ErrOtherSecret) {
 			later = ErrLater
 		}
 	}
@@ -73,7 +78,7 @@ func (s *Server) reload(ctx context.Context, src Source) error {
 			s.log.Error("reload: the settings cannot be served: those from before are", "error", one)
 		}
 		s.events.Record(audit.ConfigRefused("settings", slog.String("reason", "error")))
-		return errors.Join(errReload, later)
+		return errors.Join(s.onlyCertificate(former), later)
 	}
 	for _, p := range problems {
 		if p.AtLeast("medium") && p.Silenced == nil {

@@ -25,19 +25,20 @@ func (s *Server) prepareTraces() (err error) {
 	return err
 }
 
-// observe returns what is told of each request that has ended; nil for nothing.
-func (s *Server) observe() func(*exchange.Exchange, int) {
+// observe returns what is told of each request that has ended; nil for nothing. The
+// tracer is that of a generation, nil for none.
+func (s *Server) observe(tracer *traces.Tracer) func(*exchange.Exchange, int) {
 	switch {
-	case s.metrics == nil && s.traces == nil:
+	case s.metrics == nil && tracer == nil:
 		return nil
-	case s.traces == nil:
+	case tracer == nil:
 		return s.metrics.Observe
 	case s.metrics == nil:
-		return s.traces.Observe
+		return tracer.Observe
 	}
 	return func(x *exchange.Exchange, status int) {
 		s.metrics.Observe(x, status)
-		s.traces.Observe(x, status)
+		tracer.Observe(x, status)
 	}
 }
 

@@ -39,7 +39,7 @@ func (s *Server) Watch(src Source) *Watch {
 	var wrong bool
 	w.last, set, wrong = w.look()
 	w.found = wrong || len(config.Changed(s.now().settings, set)) > 0
-	if s.tls != nil && !w.found {
+	if s.tls != nil && s.acme == nil && !w.found {
 		pair, _, _ := config.Certificate(set.TLS, set.Hosts, time.Now())
 		w.found = pair == nil || !slices.EqualFunc(pair.Certificate, s.certificate.pair.Load().Certificate, bytes.Equal)
 	}

@@ -127,6 +127,57 @@ func TestACertificateIsRenewedAtTwoThirdsOfItsLifeOrALittleBefore(t *testing.T) 
 	})
 }
 
+// A clock that is ahead makes each certificate look as if it was about to end.
+func TestOrdersThatGoWellAreFewThoughTheClockIsAhead(t *testing.T) {
+	for what, tt := range map[string]struct{ from, to time.Duration }{
+		"in its last third":         {-80 * 24 * time.Hour, 10 * 24 * time.Hour},
+		"one that ends as it began": {time.Hour, time.Hour},
+		"one that ends before it":   {2 * time.Hour, time.Hour},
+	} {
+		t.Run(what, func(t *testing.T) {
+			storage := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				asked := 0
+				m := open(t, acme.Config{Storage: storage})
+				m.ObtainBy(func(context.Context, string) ([]byte, time.Duration, error) {
+					if asked++; asked > 100 {
+						return nil, 0, errors.New("enough")
+					}
+					return issue(t, name, int64(asked), time.Now().Add(tt.from), time.Now().Add(tt.to)), 0, nil
+				})
+				ctx, cancel := context.WithCancel(t.Context())
+				ended := make(chan error)
+				go func() { ended <- m.Run(ctx) }()
+				time.Sleep(5*time.Hour + time.Minute)
+				synctest.Wait()
+				cancel()
+				<-ended
+				if asked < 1 || asked > 6 {
+					t.Errorf("asked %d times in five hours, want once an hour at most", asked)
+				}
+			})
+		})
+	}
+}
+
+// A probe that trusts nothing but the placeholder finds the service while one of several
+// names has a certificate and the first has none.
+func TestThePlaceholderIsServedForItsOwnName(t *testing.T) {
+	storage := t.TempDir()
+	const second = "www.example.com"
+	open(t, acme.Config{Storage: storage})
+	now := time.Now()
+	if err := os.WriteFile(acme.File(storage, dir, second), issue(t, second, 7, now, now.Add(time.Hour)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m := open(t, acme.Config{Storage: storage, Domains: []string{name, second}})
+	for asked, want := range map[string]int64{"placeholder.invalid": 0, name: 0, second: 7, "else.example.com": 7, "": 7} {
+		if got := shown(t, m, asked); got != want {
+			t.Errorf("for %q: %d is served, want %d", asked, got, want)
+		}
+	}
+}
+
 func TestFailuresBackOffAreToldAndLeaveTheOldCertificate(t *testing.T) {
 	storage := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {

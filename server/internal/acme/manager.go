@@ -49,6 +49,9 @@ const (
 	orderTimeout = 4 * time.Minute
 	// longestSleep bounds how late a clock that was set is noticed.
 	longestSleep = time.Hour
+	// shortestLife is how long a new certificate is kept at least, whatever the clock
+	// says of its end: an authority limits orders that go well, too.
+	shortestLife = time.Hour
 	firstBackoff = time.Minute
 	lastBackoff  = 6 * time.Hour
 )
@@ -145,7 +148,7 @@ func (m *Manager) file(name string) string {
 // hold serves with pair from now on. It is renewed when a third of its life is left, or
 // a little before: a tenth of that at random keeps many services from asking at once.
 func (m *Manager) hold(name string, pair *tls.Certificate) {
-	third := pair.Leaf.NotAfter.Sub(pair.Leaf.NotBefore) / 3
+	third := max(0, pair.Leaf.NotAfter.Sub(pair.Leaf.NotBefore)/3)
 	early := time.Duration(rand.Int64N(int64(third/10) + 1))
 	h := m.names[name]
 	h.mu.Lock()
@@ -161,8 +164,12 @@ func (h *held) get() (*tls.Certificate, time.Time) {
 
 // certificate returns what is served for a name. Who asks for none, or for one that is
 // not ours, gets the first that there is: a probe by address is served, and what is
-// obtained does not depend on what clients ask for.
+// obtained does not depend on what clients ask for. A probe that has the placeholder's
+// file gets the placeholder, though another name has a certificate.
 func (m *Manager) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if hello.ServerName == placeholderName && m.placeholder != nil {
+		return m.placeholder, nil
+	}
 	if h := m.names[strings.ToLower(strings.TrimSuffix(hello.ServerName, "."))]; h != nil {
 		if pair, _ := h.get(); pair != nil {
 			return pair, nil
@@ -212,10 +219,13 @@ func (m *Manager) Run(ctx context.Context) error {
 
 // keep keeps the certificate of one name.
 func (m *Manager) keep(ctx context.Context, name string) {
-	failures, next := 0, time.Time{}
+	failures, next, soonest := 0, time.Time{}, time.Time{}
 	for {
 		if pair, renew := m.names[name].get(); failures == 0 && pair != nil {
 			next = renew
+			if next.Before(soonest) {
+				next = soonest
+			}
 		}
 		for wait := time.Until(next); wait > 0; wait = time.Until(next) {
 			if !sleep(ctx, min(wait, longestSleep)) {
@@ -227,7 +237,7 @@ func (m *Manager) keep(ctx context.Context, name string) {
 			return
 		}
 		if err == nil {
-			failures = 0
+			failures, soonest = 0, time.Now().Add(m.shortest(name))
 			continue
 		}
 		failures++
@@ -235,6 +245,16 @@ func (m *Manager) keep(ctx context.Context, name string) {
 		next = time.Now().Add(wait)
 		m.tellFailure(name, err, failures, wait)
 	}
+}
+
+// shortest returns how long the certificate that was just obtained is kept at least. Where
+// the clock of this machine is ahead, it seems to end soon, as each one after it would.
+func (m *Manager) shortest(name string) time.Duration {
+	pair, _ := m.names[name].get()
+	if half := pair.Leaf.NotAfter.Sub(pair.Leaf.NotBefore) / 2; half > 0 {
+		return min(half, shortestLife)
+	}
+	return shortestLife
 }
 
 // order obtains a certificate and serves with it.

@@ -126,6 +126,10 @@ func accountKey(path string) (*ecdsa.PrivateKey, error) {
 	return key, nil
 }
 
+// placeholderName is the name in the placeholder, which is never in DNS (RFC 6761 section
+// 6.4).
+const placeholderName = "placeholder.invalid"
+
 // placeholder makes a certificate that no client trusts, so that probes that do not ask
 // for trust find a service while no name has a certificate.
 func placeholder(now time.Time) ([]byte, error) {
@@ -137,9 +141,8 @@ func placeholder(now time.Time) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	const name = "placeholder.invalid"
 	template := &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
+		SerialNumber: serial, Subject: pkix.Name{CommonName: placeholderName}, DNSNames: []string{placeholderName},
 		NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(1, 0, 0),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}

@@ -12,9 +12,16 @@ func Changed(a, b Settings) []string {
 			continue
 		}
 		// Both are the operator's own files: how long this takes tells nobody anything.
-		if !reflect.DeepEqual(f.place(&a), f.place(&b)) {
+		if one, other := f.place(&a), f.place(&b); !reflect.DeepEqual(one, other) && !(isEmpty(one) && isEmpty(other)) {
 			names = append(names, f.name)
 		}
 	}
 	return names
+}
+
+// isEmpty reports whether place is of a list without entries: one that is written as []
+// says what one that is not written does.
+func isEmpty(place any) bool {
+	v := reflect.ValueOf(place).Elem()
+	return v.Kind() == reflect.Slice && v.Len() == 0
 }

@@ -22,6 +22,8 @@ func TestChangedNamesTheSettingsThatDiffer(t *testing.T) {
 	}{
 		{"nothing", y(""), y(""), nil},
 		{"a default that is written out", y(""), y("audit: {keep: 10}"), nil},
+		{"lists that are written out as empty", y(""), y("origins: []\nacme: {domains: []}\naudit: {canaries: []}\ncheck: {silence: []}"), nil},
+		{"a list that is emptied", y("origins: [\"https://a.example\"]"), y("origins: []"), []string{"origins"}},
 		{"values and lists, in order", y(""), y("audit: {keep: 9}\norigins: [\"https://a.example\"]"), []string{"origins", "audit.keep"}},
 		{"a rule", y(rule), y(rule[:len(rule)-1] + "\n  - {name: b, match: [GET /api/v1/users/me], limit: 1, window: 1m, by: [address]}\n"), []string{"rate_limits.rules"}},
 		{"a secret", y(""), y("secret_key: " + testKey + "-1"), []string{"secret_key"}},

@@ -85,10 +85,7 @@ func New(cfg Config) (*Tracer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("traces: OTEL_RESOURCE_ATTRIBUTES: %w", err)
 	}
-	t := &Tracer{cfg: cfg, hosts: map[string]bool{}}
-	for _, h := range cfg.Hosts {
-		t.hosts[h] = true
-	}
+	t := (&Tracer{cfg: cfg}).With(cfg.Proxies, cfg.Hosts)
 	t.queue = &queue{log: cfg.Log, inner: exporter}
 	t.queue.SpanProcessor = sdktrace.NewBatchSpanProcessor(t.queue.exporter(),
 		sdktrace.WithMaxQueueSize(2*queueSize), // of which no more than queueSize are used, see queue
@@ -100,6 +97,17 @@ func New(cfg Config) (*Tracer, error) {
 		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(1/float64(cfg.OneIn)))))
 	t.tracer = t.provider.Tracer("github.com/merlonhq/merlon/server")
 	return t, nil
+}
+
+// With returns a tracer that makes and sends spans as t does, and has other proxies and
+// hosts, for settings that change while requests are served.
+func (t *Tracer) With(proxies []netip.Prefix, hosts []string) *Tracer {
+	next := *t
+	next.cfg.Proxies, next.cfg.Hosts, next.hosts = proxies, hosts, map[string]bool{}
+	for _, h := range hosts {
+		next.hosts[h] = true
+	}
+	return &next
 }
 
 // Handler begins the span of each request, and hands it on in the request's context and
