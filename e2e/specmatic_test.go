@@ -193,6 +193,9 @@ func (g *goBetween) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.know(path, o)
 		body = []byte(toText(o))
 	}
+	if path == "/api/v1/auth/token" && strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
+		body = g.knowForm(body, want)
+	}
 	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	r.Host = g.target.Host
 	token := r.Header.Get("X-Csrf-Token")
@@ -204,7 +207,7 @@ func (g *goBetween) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case strings.HasPrefix(path, "/api/v1/users/me"), strings.HasPrefix(path, "/api/v1/auth/sessions"), path == "/api/v1/auth/logout":
 		r.Header.Set("Cookie", sessionCookie+"="+who.jar[sessionCookie])
 		r.Header.Set("X-CSRF-Token", who.csrf)
-	case path != "/api/v1/auth/login" && path != "/api/v1/users":
+	case path != "/api/v1/auth/login" && path != "/api/v1/auth/token" && path != "/api/v1/users":
 		r.Header.Set("X-API-Key", g.key)
 	}
 	rec := httptest.NewRecorder()
@@ -249,6 +252,67 @@ func (g *goBetween) thing(collection string) string {
 	return ""
 }
 
+// knowGrant makes a request for tokens one of its grant type, which decides the members
+// that there must and must not be. A member that is bad by the schema stays.
+func (g *goBetween) knowGrant(o object) {
+	good := func(name string, most int) bool {
+		s, ok := o[name].(string)
+		return ok && len(s) > 0 && len(s) <= most
+	}
+	drop := func(name string, most int) {
+		if good(name, most) {
+			delete(o, name)
+		}
+	}
+	if good("scope", 2000) && regexp.MustCompile(`^[a-z0-9_.:-]+( [a-z0-9_.:-]+)*$`).MatchString(text(o["scope"])) {
+		o["scope"] = "posts:read"
+	}
+	switch o["grant_type"] {
+	case "password":
+		drop("refresh_token", 128)
+		if _, there := o["username"]; !there || good("username", 254) {
+			o["username"] = g.client.account.Username
+		}
+		if _, there := o["password"]; !there || good("password", 128) {
+			o["password"] = g.client.account.Password
+		}
+	case "refresh_token":
+		drop("username", 254)
+		drop("password", 128)
+		if s, ok := o["code"].(string); ok && len(s) <= 64 {
+			delete(o, "code")
+		}
+		if _, there := o["refresh_token"]; !there || good("refresh_token", 128) {
+			o["refresh_token"] = g.client.s.client(g.t).do(g.t, "POST", "/api/v1/auth/token", object{
+				"grant_type": "password", "username": g.client.account.Username, "password": g.client.account.Password,
+			}).want(g.t, 200).text(g.t, "refresh_token")
+		}
+	}
+}
+
+// knowForm is knowGrant for a form. What has no value there is null to Specmatic.
+func (g *goBetween) knowForm(body []byte, want string) []byte {
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return body
+	}
+	o := object{}
+	for name, values := range form {
+		if len(values) != 1 {
+			return body
+		}
+		if values[0] != "" || want[0] != '2' {
+			o[name] = values[0]
+		}
+	}
+	g.knowGrant(o)
+	form = url.Values{}
+	for name, value := range o {
+		form.Set(name, text(value))
+	}
+	return []byte(form.Encode())
+}
+
 // know replaces values that are good by the schema by those that are good.
 func (g *goBetween) know(path string, o object) {
 	// Five letters are what Specmatic writes for a format that it does not know.
@@ -284,6 +348,8 @@ func (g *goBetween) know(path string, o object) {
 		if s := text(o["password"]); len(s) > 0 && len(s) <= 128 {
 			o["password"] = g.client.account.Password
 		}
+	case path == "/api/v1/auth/token":
+		g.knowGrant(o)
 	case path == "/api/v1/users/me/password":
 		if s := text(o["current_password"]); len(s) > 0 && len(s) <= 128 {
 			o["current_password"] = g.client.account.Password

@@ -25,10 +25,10 @@ const (
 
 type tokenRequest struct {
 	GrantType    string                    `json:"grant_type" enum:"password,refresh_token"`
-	Username     validate.Optional[string] `json:"username" text:"identifier" minLength:"1" maxLength:"254" doc:"With grant_type password."`
-	Password     validate.Optional[string] `json:"password" text:"secret" minLength:"1" maxLength:"128" doc:"With grant_type password."`
-	Code         validate.Optional[string] `json:"code" text:"token" maxLength:"64" doc:"Of the second factor, for accounts that have one."`
-	RefreshToken validate.Optional[string] `json:"refresh_token" text:"secret" minLength:"1" maxLength:"128" doc:"With grant_type refresh_token. Good for one use."`
+	Username     validate.Optional[string] `json:"username" null:"false" text:"identifier" minLength:"1" maxLength:"254" doc:"With grant_type password."`
+	Password     validate.Optional[string] `json:"password" null:"false" text:"secret" minLength:"1" maxLength:"128" doc:"With grant_type password."`
+	Code         validate.Optional[string] `json:"code" null:"false" text:"token" maxLength:"64" doc:"Of the second factor, for accounts that have one."`
+	RefreshToken validate.Optional[string] `json:"refresh_token" null:"false" text:"secret" minLength:"1" maxLength:"128" doc:"With grant_type refresh_token. Good for one use."`
 	Scope        validate.Optional[string] `json:"scope" text:"line" minLength:"1" maxLength:"2000" pattern:"[a-z0-9_.:-]+( [a-z0-9_.:-]+)*" doc:"Scopes, separated by blanks, of what the tokens may do at most. Without it they may do what the account may."`
 }
 
