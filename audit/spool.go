@@ -26,7 +26,7 @@ type spool struct {
 	closed     bool
 	file       *os.File // nil while there was nothing to keep
 	size, read int64    // what is in it, and how much of that the sink has
-	cut        uint64 // lines that somebody took away, not counted as lost yet
+	cut        uint64   // lines that somebody took away, not counted as lost yet
 	buf        []byte
 }
 
