@@ -113,8 +113,8 @@ func TestTheManagerUnderstandsTheUnit(t *testing.T) {
 // The manager waits longer than the program does.
 func TestTheUnitWaitsForTheDrain(t *testing.T) {
 	u := readUnit(t)
-	if got := u.one(t, "TimeoutStopSec"); got != "40s" {
-		t.Errorf("TimeoutStopSec=%s, want 40s: requests have 20 s, and events are flushed after them", got)
+	if got := u.one(t, "TimeoutStopSec"); got != "45s" {
+		t.Errorf("TimeoutStopSec=%s, want 45s: drain_time is 5 s, requests have 20 s, and traces and events 15 s after them", got)
 	}
 	if got := u.one(t, "Type"); got != "notify" {
 		t.Errorf("Type=%s, want notify: a start is over when requests are answered", got)
