@@ -163,6 +163,10 @@ func (o *output) unspool() error {
 		return nil
 	}
 	items, lines, end, err := o.spool.next(maxBatch)
+	for range o.spool.takeCut() {
+		o.failed.Add(1)
+		o.lost.add(time.Now()) // of when they were is in what is gone
+	}
 	if err == nil {
 		err = o.write(items)
 	}

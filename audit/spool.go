@@ -26,6 +26,7 @@ type spool struct {
 	closed     bool
 	file       *os.File // nil while there was nothing to keep
 	size, read int64    // what is in it, and how much of that the sink has
+	cut        uint64   // lines that somebody took away, not counted as lost yet
 	buf        []byte
 }
 
@@ -89,7 +90,7 @@ func (s *spool) add(items []item) int {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
+	if s.closed || s.sizeUp() != nil {
 		return 0
 	}
 	s.buf = s.buf[:0]
@@ -122,11 +123,36 @@ func (s *spool) add(items []item) int {
 	return n
 }
 
+// sizeUp looks whether somebody cut the file short, to make room for example. What is left
+// is read from its beginning then: what the sink has already, it is given again.
+func (s *spool) sizeUp() error {
+	if s.file == nil {
+		return nil
+	}
+	size, err := fileSize(s.file)
+	if err != nil || size >= s.size {
+		return err
+	}
+	lines, err := countLines(io.NewSectionReader(s.file, 0, size))
+	if err != nil {
+		return err
+	}
+	if before := s.waiting.Load(); before > lines {
+		s.cut += before - lines
+	}
+	s.size, s.read = size, 0
+	s.waiting.Store(lines)
+	return nil
+}
+
 // next returns up to n of the oldest items, how many lines they and what is no event are,
 // and where the next ones begin.
 func (s *spool) next(n int) (items []item, lines int, end int64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.sizeUp(); err != nil {
+		return nil, 0, 0, err
+	}
 	end = s.read
 	r := bufio.NewReaderSize(io.NewSectionReader(s.file, s.read, s.size-s.read), maxLine)
 	for lines < n {
@@ -146,6 +172,14 @@ func (s *spool) next(n int) (items []item, lines int, end int64, err error) {
 		}
 	}
 	return items, lines, end, nil
+}
+
+// takeCut returns how many lines somebody took away since it was asked last.
+func (s *spool) takeCut() (n uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n, s.cut = s.cut, 0
+	return n
 }
 
 // done forgets what was read up to end. An empty spool takes no room.

@@ -85,6 +85,43 @@ func TestASpoolIsKeptOverRestarts(t *testing.T) {
 	}
 }
 
+// Who needs room on a disk that is full cuts what is large.
+func TestASpoolThatSomebodyCutsShortIsALoss(t *testing.T) {
+	for name, left := range map[string]int64{"to nothing": 0, "to a part": 2000} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "spool")
+			synctest.Test(t, func(t *testing.T) {
+				s := &fakeSink{err: errBroken}
+				p := open(t, audit.Config{Queue: 50}, to(&fakeSink{}), spooled(s, path))
+				some := func(from, to int) {
+					for i := from; i < to; i++ {
+						p.Record(named(fmt.Sprint(i)))
+						time.Sleep(10 * time.Millisecond)
+					}
+				}
+				some(0, 500)
+				waiting := p.Stats().Sinks[1].Spooled
+				if err := os.Truncate(path, left); err != nil {
+					t.Fatal(err)
+				}
+				kept := uint64(strings.Count(contents(t, path), "\n"))
+				some(500, 600)
+				s.set(nil)
+				time.Sleep(5 * time.Second)
+				synctest.Wait()
+				st := p.Stats().Sinks[1]
+				if got := without(s.ids()); len(got) == 0 || got[len(got)-1] != "599" {
+					t.Errorf("what came after it is not there: %d events", len(got))
+				}
+				if lost := waiting - kept; st.Spooled != 0 || st.Failed < lost || st.Failed > lost+1 || st.Written+st.Failed != st.Sent {
+					t.Errorf("%d of %d were taken away: %+v", lost, waiting, st)
+				}
+				closed(t, p)
+			})
+		})
+	}
+}
+
 func TestASpoolThatCannotBeIsAnErrorAndALoss(t *testing.T) {
 	dir := t.TempDir()
 	if _, err := audit.New(quiet(audit.Config{Sinks: []audit.Output{to(&fakeSink{}), spooled(&fakeSink{}, dir)}})); err == nil {

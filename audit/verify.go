@@ -11,6 +11,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strings"
 )
 
 // VerifyConfig says what a chained log is verified against.
@@ -70,7 +71,7 @@ func Verify(cfg VerifyConfig) (Verification, error) {
 	if err := v.takeElsewhere(); err != nil {
 		return Verification{}, err
 	}
-	files, err := inOrder(cfg.Files)
+	files, err := inOrder(v.withoutTwins())
 	if err != nil {
 		return Verification{}, err
 	}
@@ -119,6 +120,21 @@ func signedByOne(c Checkpoint, keys []ed25519.PublicKey) bool {
 		}
 	}
 	return false
+}
+
+// withoutTwins leaves out compressed files beside which the file that they are made of is
+// there still: it is removed when the compressed one is on the disk, or after a crash at the
+// next rotation.
+func (v *verifier) withoutTwins() (files []string) {
+	for _, path := range v.cfg.Files {
+		plain, packed := strings.CutSuffix(path, gzipped)
+		if packed && slices.Contains(v.cfg.Files, plain) {
+			v.note(Remark{path, 1, ""}, "not read: it is being made of "+plain+", which is given too")
+			continue
+		}
+		files = append(files, path)
+	}
+	return files
 }
 
 // inOrder returns files in the order of their first lines of the chain, when each

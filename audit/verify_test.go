@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -364,6 +365,25 @@ func TestTheChainGoesOnOverRotatedAndCompressedFiles(t *testing.T) {
 			if len(v.Breaks) > 0 || v.Signed != 5 || v.Last != 149 || len(v.Notes) != 1 || !strings.Contains(v.Notes[0].Why, "begins with line") {
 				t.Errorf("%+v", v)
 			}
+			if compress { // as it is while a file is compressed, and after a crash then
+				cfg.Files = append(slices.Clone(files), strings.TrimSuffix(files[2], ".gz"))
+				text := unpacked(t, files[2])
+				if err := os.WriteFile(strings.TrimSuffix(files[2], ".gz"), []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				if v = verify(t, cfg); len(v.Breaks) > 0 || v.Last != 149 || len(v.Notes) != 2 || v.Notes[0].File != files[2] {
+					t.Errorf("a file that is there twice: %+v", v)
+				}
+				if err := os.WriteFile(strings.TrimSuffix(files[2], ".gz"), []byte(strings.Replace(text, `"severity":"low"`, `"severity":"high"`, 1)), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				if v = verify(t, cfg); len(v.Breaks) == 0 {
+					t.Error("the file that is read in the place of the compressed one is not verified")
+				}
+				if err := os.Remove(strings.TrimSuffix(files[2], ".gz")); err != nil {
+					t.Fatal(err)
+				}
+			}
 			// A file in the middle is missing.
 			cfg.Files = slices.Delete(slices.Clone(files), 2, 3)
 			if v = verify(t, cfg); len(v.Breaks) != 1 || !strings.Contains(v.Breaks[0].Why, "are missing") || v.Breaks[0].Line != 1 {
@@ -378,6 +398,20 @@ func TestTheChainGoesOnOverRotatedAndCompressedFiles(t *testing.T) {
 			}
 		})
 	}
+}
+
+func unpacked(t *testing.T, path string) string {
+	t.Helper()
+	in, err := audit.OpenLog(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	text, err := io.ReadAll(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 func lastCheckpoint(t *testing.T, path string) audit.Checkpoint {

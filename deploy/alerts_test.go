@@ -97,6 +97,9 @@ func TestEachAlertFiresWhenItShouldAndNotBefore(t *testing.T) {
 		if !fires(t, r.Expr, lasting, tt.bad) {
 			t.Errorf("%s does not fire:\n%s", r.Alert, tt.bad)
 		}
+		if gone := job("process_start_time_seconds", "} 1x120"); r.Alert == "MerlonDown" && !fires(t, r.Expr, lasting, gone) {
+			t.Error("MerlonDown does not fire when there is no target at all")
+		}
 		if fires(t, r.Expr, lasting, tt.good) {
 			t.Errorf("%s fires:\n%s", r.Alert, tt.good)
 		}

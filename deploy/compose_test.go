@@ -101,8 +101,8 @@ func TestMerlonInComposeIsWhatTheImageIs(t *testing.T) {
 		!slices.Equal(m.HealthCheck.Test, []string{"CMD", "/merlon", "health", "--config", "/etc/merlon/merlon.yaml"}) {
 		t.Errorf("the health check is %q, that of the image %s", m.HealthCheck.Test, want)
 	}
-	if grace := time.Duration(*m.StopGracePeriod); grace <= 20*time.Second {
-		t.Errorf("stop_grace_period %v, want more than the 20 s that requests have", grace)
+	if grace := time.Duration(*m.StopGracePeriod); grace < (5+20+15)*time.Second {
+		t.Errorf("stop_grace_period %v, want drain_time, the 20 s that requests have, and 15 s for traces and events", grace)
 	}
 	for _, store := range []string{"postgres", "redis"} {
 		if m.DependsOn[store].Condition != "service_healthy" {

@@ -180,8 +180,8 @@ func TestThePodsAreProbedDrainedAndBounded(t *testing.T) {
 		t.Errorf("a start may take %d s, want those of waiting for the database and a migration", start)
 	}
 	pre := m.Lifecycle.PreStop.Sleep.Seconds
-	if grace := *pod.TerminationGracePeriodSeconds; grace < pre+20+15 {
-		t.Errorf("%d s to end, want %d before, the 20 of requests in flight, and some for events", grace, pre)
+	if grace := *pod.TerminationGracePeriodSeconds; grace < pre+5+20+15 {
+		t.Errorf("%d s to end, want %d before, drain_time, the 20 of requests in flight, and 15 for traces and events", grace, pre)
 	}
 	for _, r := range []core.ResourceName{core.ResourceMemory, core.ResourceCPU, core.ResourceEphemeralStorage} {
 		if request, limit := m.Resources.Requests[r], m.Resources.Limits[r]; request.IsZero() || limit.IsZero() {

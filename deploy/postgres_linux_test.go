@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -154,6 +155,29 @@ func TestThePostgreSQLOfComposeIsReachedByItsSocketOnly(t *testing.T) {
 			t.Errorf("%s: %q, want %q", query, got, want)
 		}
 	}
+
+	// The backup and the restore of the documentation, which know no password but the file.
+	container := []string{"PGHOST=" + dir, "POSTGRES_PASSWORD_FILE=" + password}
+	run(container, "sh", "-c", inPostgres(t, "pg_dump")+" > "+dir+"/merlon.dump")
+	ask("DROP TABLE users")
+	run(container, "sh", "-c", inPostgres(t, "pg_restore")+" < "+dir+"/merlon.dump")
+	if got := ask("SELECT count(*) FROM users"); got != "0" {
+		t.Errorf("after a restore: %q users, want 0", got)
+	}
+	if out, err := merlon(url, "migrate", "status"); err != nil {
+		t.Errorf("after a restore: %v\n%s", err, out)
+	}
+}
+
+// inPostgres returns what a command of the documentation does in a container of compose: the
+// words of sh -c.
+func inPostgres(t *testing.T, program string) string {
+	t.Helper()
+	m := regexp.MustCompile(`(?m)^docker compose exec -T postgres sh -c '([^'\n]* ` + program + ` [^'\n]*)' [<>] merlon\.dump$`).FindStringSubmatch(read(t, "../docs/deploying.md"))
+	if m == nil {
+		t.Fatalf("the documentation has no %s", program)
+	}
+	return m[1]
 }
 
 // A lockedBuffer is written to while it is read.

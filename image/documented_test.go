@@ -4,6 +4,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -33,12 +34,15 @@ func documented(t *testing.T) runLine {
 	}
 	var out runLine
 	words := strings.Fields(commands[1])
-	confined := 0
+	confined, stop := 0, ""
 	for i := 2; i < len(words)-1; i++ {
 		switch word := words[i]; word {
 		case "-d":
 		case "--read-only":
 			confined++
+		case "--stop-timeout":
+			i++
+			stop = words[i]
 		case "--cap-drop", "--security-opt", "--name", "-p", "-v", "-e":
 			i++
 			value := words[i]
@@ -58,6 +62,9 @@ func documented(t *testing.T) runLine {
 		default:
 			t.Fatalf("docker run has %s, which is not understood", word)
 		}
+	}
+	if seconds, err := strconv.Atoi(stop); err != nil || seconds < 5+20+15 {
+		t.Errorf("docker stop waits for %q s: want drain_time, the 20 s that requests have, and 15 s for traces and events", stop)
 	}
 	if confined != 3 || len(out.env) == 0 {
 		t.Errorf("docker run does not confine the container as it is tested: %s", commands[1])

@@ -321,8 +321,11 @@ func (s *Server) Serve(ctx context.Context) error {
 	case <-ctx.Done():
 		err = s.notReady(failed)
 	}
-	err = errors.Join(err, drain(ctx, servers))
-	err = errors.Join(err, drain(ctx, observed)) // last: what is drained can be watched
+	// One time for both, which is what a service manager waits for.
+	draining, end := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	err = errors.Join(err, drain(draining, servers))
+	err = errors.Join(err, drain(draining, observed)) // last: what is drained can be watched
+	end()
 	stop()
 	err = errors.Join(err, loops.Wait())
 	s.logShadow()
@@ -330,10 +333,8 @@ func (s *Server) Serve(ctx context.Context) error {
 	return err
 }
 
-// drain lets the requests in flight finish, for a time, and closes what is left.
+// drain lets the requests in flight finish, until ctx ends, and closes what is left.
 func drain(ctx context.Context, servers []*http.Server) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
-	defer cancel()
 	var drained errgroup.Group
 	for _, srv := range servers {
 		drained.Go(func() error {

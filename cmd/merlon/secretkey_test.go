@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/merlonhq/merlon/e2e/postgrestest"
@@ -98,4 +99,35 @@ func TestAnotherSecretKeyIsToldOfInDevelopment(t *testing.T) {
 	if n := count(logged(t, filepath.Join(dir, "logs", "security.log")), "sys_misconfigured"); n != 1 {
 		t.Errorf("%d events after a start with the same key, want 1", n)
 	}
+}
+
+// The steps of docs/operating.md for a secret key that has leaked, beside a server of production: without the former
+// one at once it refuses, with it for the moment that the signing keys take it does not.
+func TestASecretKeyThatLeakedIsReplacedInProduction(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	former, next := rand.Text()+rand.Text(), rand.Text()+rand.Text()
+	config := func(key, previous string) string {
+		text := "listen: 127.0.0.1:0\nhosts: [api.example.com]\ntrusted_proxies: [127.0.0.1]\ndatabase_url: sqlite:data/merlon.db\naudit: {log: security.log}\nsecret_key: " + key + "\n"
+		if previous != "" {
+			text += "secret_key_previous: [" + previous + "]\n"
+		}
+		return write(t, dir, "merlon.yaml", text)
+	}
+	file := config(former, "")
+	s := startService(t, merlon("--no-watch", "--config", file).in(dir))
+	config(next, "")
+	s.signal(syscall.SIGHUP)
+	s.line(s.stderr, `time=\S+ level=ERROR msg="reload: the settings cannot be served: .*" error="merlon\.N140: .*`)
+	config(next, former)
+	s.signal(syscall.SIGHUP)
+	s.line(s.stderr, `time=\S+ level=INFO msg="reload: other settings are in force" settings="secret_key secret_key_previous"`)
+	if r := run(t, merlon("tokens", "rotate", "--leaked", "--config", file).in(dir)); r.code != 0 || !strings.Contains(r.stdout, "1 other keys are deleted") {
+		t.Errorf("tokens rotate: exit %d: %s%s", r.code, r.stdout, r.stderr)
+	}
+	config(next, "")
+	s.signal(syscall.SIGHUP)
+	s.line(s.stderr, `time=\S+ level=INFO msg="reload: other settings are in force" settings=secret_key_previous`)
+	s.stop()
+	startService(t, merlon("--config", file).in(dir)).stop() // without the former one
 }

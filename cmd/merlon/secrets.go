@@ -47,8 +47,8 @@ func (secretsAdoptCommand) examples() string {
 	return `Example:
   merlon secrets adopt --config /etc/merlon/merlon.yaml
 
-For a secret_key that is lost. One that is known is not replaced like this: move it to
-secret_key_previous. Stop all servers first. The signing keys that neither secret_key
+For a secret_key that is lost, or has leaked. One that is known to you alone is not
+replaced like this: move it to secret_key_previous. Stop all servers first. The signing keys that neither secret_key
 nor secret_key_previous opens are deleted: access tokens and CSRF tokens that were given
 out end, and browsers are new devices. Sessions, refresh tokens and API keys go on.
 

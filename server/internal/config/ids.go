@@ -110,7 +110,7 @@ func Docs() []Doc {
 		{idSecretUnreadable, "the file of a secret cannot be read", "The file named by a _FILE variable, or one under /run/secrets or $CREDENTIALS_DIRECTORY, is missing, unreadable, over 64 KiB or not text."},
 		{idNotInThisVersion, "a setting whose feature this version lacks", "Accepting it would promise a protection that is not there."},
 		{idNotAChoice, "a value that is not one of the choices", "An unknown environment is not quietly taken for production or development."},
-		{idKeyRequired, "secret_key is not set in production", "Sessions and CSRF tokens are bound to it; a generated one would end them at each restart and differ between nodes."},
+		{idKeyRequired, "secret_key is not set in production", "CSRF tokens, access tokens and device cookies are bound to it; a generated one would end them at each restart and differ between nodes."},
 		{idKeyWeak, "a secret key is short or guessable", "Whoever guesses it forges tokens. It is at least 32 bytes, random, and not a placeholder."},
 		{idHostsRequired, "hosts is not set in production", "Without it the Host header, chosen by the client, would be believed."},
 		{idTLSRequired, "nothing terminates TLS in production", "Set tls, or name in trusted_proxies the proxy that terminates it."},

@@ -16,6 +16,11 @@ type position struct {
 	id   string
 }
 
+// older reports whether p comes after q in the list, which begins with the newest.
+func (p position) older(q position) bool {
+	return p.time < q.time || p.time == q.time && p.id < q.id
+}
+
 const (
 	cursorVersion = 1
 	maxCursorID   = 64 // the limit of an event's id

@@ -72,25 +72,33 @@ func (s *Store) Query(ctx context.Context, f Filter, cursor string, limit int) (
 	case more:
 		next = last.cursor()
 	case len(f.equal()) > 1:
-		if next, err = s.looked(ctx, f, from); err != nil {
+		looked, any, err := s.looked(ctx, f, from)
+		if err != nil {
 			return nil, "", err
+		}
+		// Events that came in between have moved the place of the last one, so that some
+		// of this page may be after it: they are not to be on the next page too.
+		if len(events) > 0 && last.older(looked) {
+			looked = last
+		}
+		if any {
+			next = looked.cursor()
 		}
 	}
 	return events, next, nil
 }
 
-// looked returns the cursor of the last event that a page looked at, or "" when it looked at all there are.
-func (s *Store) looked(ctx context.Context, f Filter, from *position) (next string, err error) {
+// looked returns the place of the last event that a page looked at, and false when it looked at all there are.
+func (s *Store) looked(ctx context.Context, f Filter, from *position) (last position, any bool, err error) {
 	query, args := lastLooked(f, from, s.scan)
 	err = s.db.Each(ctx, query, args, func(r sqlstore.Row) error {
-		var last position
 		if err := r.Scan(&last.time, &last.id); err != nil {
 			return fmt.Errorf("%w: %w", sqlstore.ErrUnavailable, err)
 		}
-		next = last.cursor()
+		any = true
 		return nil
 	})
-	return next, err
+	return last, any, err
 }
 
 // A condition is a column and the value that it must have.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +16,8 @@ import (
 
 	"github.com/merlonhq/merlon/audit"
 	"github.com/merlonhq/merlon/server/internal/eventdb"
+	"github.com/merlonhq/merlon/server/internal/sqlite"
+	"github.com/merlonhq/merlon/store/sqlstore"
 )
 
 // sample returns events that differ in everything that can be asked for, several of them in one microsecond.
@@ -350,5 +353,51 @@ func BenchmarkQuery(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// Events that come in while a page is read, which takes two statements, repeat nothing on the next one.
+func TestEventsThatComeInWithinAPageShowNoneTwice(t *testing.T) {
+	file, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "merlon.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { file.Close() })
+	if err := file.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	within := func() {}
+	db, err := sqlstore.New(sqlstore.Config{Writer: file.Writer(), Reader: file.Reader(), Dialect: sqlstore.SQLite, Timeout: 30 * time.Second,
+		Observe: func(_ context.Context, _, statement string) func(error) {
+			if strings.Contains(statement, "OFFSET") {
+				within()
+			}
+			return func(error) {}
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := eventdb.New(db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Look(10)
+	made := 0
+	more := func() {
+		for range 5 {
+			made++
+			write(t, s, audit.Event{ID: fmt.Sprintf("evt_%08d", made), Time: epoch.Add(time.Duration(made) * time.Minute), Type: audit.AuthnLoginFail, Outcome: audit.Failure})
+		}
+	}
+	for range 5 {
+		more()
+	}
+	within = func() { within = func() {}; more() }
+	want := []string{}
+	for n := 25; n > 0; n-- {
+		want = append(want, fmt.Sprintf("evt_%08d", n))
+	}
+	if got := pages(t, s, eventdb.Filter{Type: "authn_login_fail", Outcome: "failure"}, 100); !slices.Equal(got, want) {
+		t.Errorf("%d events: %v", len(got), got)
 	}
 }
