@@ -254,7 +254,7 @@ func TestTokenRequestsAreReadStrictlyInBothForms(t *testing.T) {
 		"malformed":                  {`{"grant_type":`, "", 400, "malformed-request", nil},
 		"not percent-encoded":        {"", "grant_type=%zz", 422, "invalid-content", []string{" form"}},
 		"a list":                     {`{"grant_type":["password"],` + nobody + `}`, "", 422, "invalid-content", []string{"/grant_type type"}},
-		"null":                       {`{"grant_type":"password","username":null,"password":"x"}`, "", 422, "invalid-content", []string{"/username required"}},
+		"null":                       {`{"grant_type":"password","username":null,"password":"x"}`, "", 422, "invalid-content", []string{"/username type"}},
 		"a refresh token too long":   {`{"grant_type":"refresh_token","refresh_token":"` + strings.Repeat("x", 129) + `"}`, "grant_type=refresh_token&refresh_token=" + strings.Repeat("x", 129), 422, "invalid-content", []string{"/refresh_token too-long"}},
 		"right, but for the login":   {`{"grant_type":"password",` + nobody + `}`, "grant_type=password&username=nobody-of-that-name&password=x", 401, "invalid-credentials", nil},
 	} {
