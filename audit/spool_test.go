@@ -100,6 +100,7 @@ func TestASpoolThatSomebodyCutsShortIsALoss(t *testing.T) {
 					}
 				}
 				some(0, 500)
+				synctest.Wait() // nothing is written beside what follows
 				waiting := p.Stats().Sinks[1].Spooled
 				if err := os.Truncate(path, left); err != nil {
 					t.Fatal(err)
